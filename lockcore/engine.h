@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine: the little that a master keeps durable, as the core asks for it (protocol.md, "Shape").
+ *
+ * A store holds one leader cell and one registry of sessions. The core emits operations; the program
+ * runs them beside its loop, in the order emitted, and brings each outcome back with
+ * master_engine_done. Whatever the store is, an operation is atomic and durable when it says DONE.
+ */
+#ifndef LOCKCORE_ENGINE_H
+#define LOCKCORE_ENGINE_H
+
+#include "lockcore/message.h"
+
+enum engine_kind {
+	ENGINE_READ,   /* the cell */
+	ENGINE_SWAP,   /* the cell, from expect to next; REFUSED if it was not expect */
+	ENGINE_LOAD,   /* the registry */
+	/* Fenced: REFUSED unless the cell's epoch and instance are those of `expect`. */
+	ENGINE_PUT,    /* session: node -> instance */
+	ENGINE_DELETE, /* session: node, if its instance is this one; absent is DONE too */
+};
+
+enum engine_result {
+	ENGINE_DONE,
+	ENGINE_REFUSED, /* definitely not executed: the comparison failed */
+	ENGINE_UNKNOWN, /* may or may not have been executed: unavailable, timed out, disk error */
+};
+
+struct engine_cell {
+	uint64_t instance; /* of the leading master, random, new at each start; 0: an empty store */
+	uint64_t epoch;
+	uint64_t sequence; /* grows with every renewal of the leader */
+	int64_t lease_ns;  /* the session lease that this leader grants */
+};
+
+struct engine_session {
+	char node[NODE_ID_MAX_BYTES + 1];
+	uint64_t instance;
+};
+
+struct engine_op {
+	uint64_t id; /* of this operation, never 0 */
+	enum engine_kind kind;
+	struct engine_cell expect; /* SWAP: all of it; PUT, DELETE: epoch and instance */
+	struct engine_cell next;   /* SWAP */
+	struct engine_session session; /* PUT, DELETE */
+};
+
+struct engine_outcome {
+	uint64_t id;
+	enum engine_result result;
+	struct engine_cell cell;         /* READ, and SWAP when REFUSED: what the cell is */
+	struct engine_session *sessions; /* LOAD: session_count of them, on the heap, the caller's */
+	size_t session_count;
+	char error[160]; /* UNKNOWN: why, for the log */
+};
+
+#endif
