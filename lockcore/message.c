@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lockcore/message.h"
+
+/* An upper bound of a message's fixed-size fields in the wire's encoding, tags included. */
+#define FIXED_FIELDS_BOUND 480
+/* The same of one directory entry, without its name. */
+#define ENTRY_FIELDS_BOUND 32
+
+size_t message_wire_bound(const struct message *m)
+{
+	size_t bound = FIXED_FIELDS_BOUND + m->data_len;
+
+	bound += m->name ? strlen(m->name) : 0;
+	bound += m->text ? strlen(m->text) : 0;
+	for (size_t i = 0; i < m->entry_count; i++)
+		bound += ENTRY_FIELDS_BOUND + strlen(m->entries[i].name);
+	return bound;
+}
+
+static size_t string_size(const char *s)
+{
+	return s ? strlen(s) + 1 : 0;
+}
+
+static const char *put(char **at, const void *bytes, size_t len)
+{
+	char *start = *at;
+
+	if (!bytes)
+		return NULL;
+	memcpy(start, bytes, len);
+	*at += len;
+	return start;
+}
+
+/* Entries first, for their alignment; then the strings, the content last. */
+static void copy_tail(struct message *to, const struct message *from, char *at)
+{
+	struct entry *entries = (struct entry *)(void *)at;
+
+	at += from->entry_count * sizeof(*entries);
+	for (size_t i = 0; i < from->entry_count; i++) {
+		entries[i] = from->entries[i];
+		entries[i].name = put(&at, from->entries[i].name, string_size(from->entries[i].name));
+	}
+	to->entries = from->entry_count ? entries : NULL;
+	to->name = put(&at, from->name, string_size(from->name));
+	to->text = put(&at, from->text, string_size(from->text));
+	to->data = from->data_len ? put(&at, from->data, from->data_len) : NULL;
+}
+
+/* One allocation for the struct and all that it points to, so that one free ends it. */
+struct message *message_copy(const struct message *m)
+{
+	size_t tail = string_size(m->name) + string_size(m->text) + m->data_len;
+	struct message *copy;
+
+	assert(m->data_len <= CONTENT_MAX_BYTES && m->entry_count <= LISTING_MAX);
+	for (size_t i = 0; i < m->entry_count; i++)
+		tail += sizeof(struct entry) + string_size(m->entries[i].name);
+	copy = malloc(sizeof(*copy) + tail);
+	if (!copy)
+		return NULL;
+	*copy = *m;
+	copy->prev = copy->next = NULL;
+	copy_tail(copy, m, (char *)(copy + 1));
+	return copy;
+}
+
+void message_free(struct message *m)
+{
+	free(m);
+}
+
+void packet_deinit(struct packet *p)
+{
+	assert(p->count <= PACKET_MAX_COUNT);
+	for (size_t i = 0; i < p->count; i++)
+		message_free(p->messages[i]);
+	p->count = 0;
+}
+
+const char *message_kind_name(enum message_kind kind)
+{
+	static const char *const session[] = {
+		"NONE",  "HELLO",   "RENEW",  "BYE",      "WELCOME", "RENEWED",
+		"TAKEN", "EXPIRED", "NOT_ME", "FAREWELL",
+	};
+	static const char *const ordered[] = {
+		"LOOKUP",       "GETATTR",      "SETATTR",      "CREATE",       "OPEN",
+		"READ",         "WRITE",        "UNLINK",       "READDIR",      "STATFS",
+		"LOCK",         "TESTLOCK",     "CLOSE",        "CANCEL",       "RECLAIM_FILE",
+		"RECLAIM_GONE", "RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_DONE",
+		"REPLY",        "QUEUED",       "VOUCH",        "FORGET",
+	};
+
+	_Static_assert(sizeof(session) / sizeof(*session) == MESSAGE_LAST_SESSION + 1, "kinds");
+	_Static_assert(sizeof(ordered) / sizeof(*ordered) == MESSAGE_KIND_END - MESSAGE_FIRST_ORDERED,
+		       "kinds");
+	if (kind <= MESSAGE_LAST_SESSION)
+		return session[kind];
+	if (kind >= MESSAGE_FIRST_ORDERED && kind < MESSAGE_KIND_END)
+		return ordered[kind - MESSAGE_FIRST_ORDERED];
+	return "?";
+}
+
+const char *status_name(enum status status)
+{
+	static const char *const names[] = {
+		"OK",        "BUSY",      "DEADLOCK",      "NO_ENTRY", "EXISTS",
+		"STALE",     "TOO_BIG",   "NO_SPACE",      "NO_MEMORY", "NOT_DIR",
+		"IS_DIR",    "NOT_EMPTY", "NOT_PERMITTED", "INVALID",  "NAME_TOO_LONG",
+		"INTERRUPTED", "NO_MASTER", "LAPSED",
+	};
+
+	_Static_assert(sizeof(names) / sizeof(*names) == STATUS_MAX + 1, "statuses");
+	return status <= STATUS_MAX ? names[status] : "?";
+}
