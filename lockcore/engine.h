@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The engine: the little that a master keeps durable, as the core asks for it (protocol.md, "Shape").
+ * The engine: the little that a master keeps durable, as the core asks for it (protocol.md,
+ * "Shape").
  *
- * A store holds one leader cell and one registry of sessions. The core emits operations; the program
- * runs them beside its loop, in the order emitted, and brings each outcome back with
+ * A store holds one leader cell and one registry of sessions. The core emits operations; the
+ * program runs them beside its loop, in the order emitted, and brings each outcome back with
  * master_engine_done. Whatever the store is, an operation is atomic and durable when it says DONE.
  */
 #ifndef LOCKCORE_ENGINE_H
@@ -12,9 +13,9 @@
 #include "lockcore/message.h"
 
 enum engine_kind {
-	ENGINE_READ,   /* the cell */
-	ENGINE_SWAP,   /* the cell, from expect to next; REFUSED if it was not expect */
-	ENGINE_LOAD,   /* the registry */
+	ENGINE_READ, /* the cell */
+	ENGINE_SWAP, /* the cell, from expect to next; REFUSED if it was not expect */
+	ENGINE_LOAD, /* the registry */
 	/* Fenced: REFUSED unless the cell's epoch and instance are those of `expect`. */
 	ENGINE_PUT,    /* session: node -> instance */
 	ENGINE_DELETE, /* session: node, if its instance is this one; absent is DONE too */
@@ -23,7 +24,12 @@ enum engine_kind {
 enum engine_result {
 	ENGINE_DONE,
 	ENGINE_REFUSED, /* definitely not executed: the comparison failed */
-	ENGINE_UNKNOWN, /* may or may not have been executed: unavailable, timed out, disk error */
+	/*
+	 * Unavailable, timed out, disk error: may have been executed, or not, or may yet be, even
+	 * after a READ or LOAD that did not show it. A later SWAP that is DONE settles an unknown
+	 * SWAP; one that changes the epoch settles every operation of earlier epochs.
+	 */
+	ENGINE_UNKNOWN,
 };
 
 struct engine_cell {
@@ -41,16 +47,17 @@ struct engine_session {
 struct engine_op {
 	uint64_t id; /* of this operation, never 0 */
 	enum engine_kind kind;
-	struct engine_cell expect; /* SWAP: all of it; PUT, DELETE: epoch and instance */
-	struct engine_cell next;   /* SWAP */
+	struct engine_cell expect;     /* SWAP: all of it; PUT, DELETE: epoch and instance */
+	struct engine_cell next;       /* SWAP */
 	struct engine_session session; /* PUT, DELETE */
 };
 
 struct engine_outcome {
 	uint64_t id;
 	enum engine_result result;
-	struct engine_cell cell;         /* READ, and SWAP when REFUSED: what the cell is */
-	struct engine_session *sessions; /* LOAD: session_count of them, on the heap, the caller's */
+	struct engine_cell cell; /* READ, and SWAP when REFUSED: what the cell is */
+	struct engine_session
+		*sessions; /* LOAD: session_count of them, on the heap, the caller's */
 	size_t session_count;
 	char error[160]; /* UNKNOWN: why, for the log */
 };

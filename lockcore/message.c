@@ -45,7 +45,8 @@ static void copy_tail(struct message *to, const struct message *from, char *at)
 	at += from->entry_count * sizeof(*entries);
 	for (size_t i = 0; i < from->entry_count; i++) {
 		entries[i] = from->entries[i];
-		entries[i].name = put(&at, from->entries[i].name, string_size(from->entries[i].name));
+		entries[i].name =
+			put(&at, from->entries[i].name, string_size(from->entries[i].name));
 	}
 	to->entries = from->entry_count ? entries : NULL;
 	to->name = put(&at, from->name, string_size(from->name));
@@ -87,19 +88,20 @@ void packet_deinit(struct packet *p)
 const char *message_kind_name(enum message_kind kind)
 {
 	static const char *const session[] = {
-		"NONE",  "HELLO",   "RENEW",  "BYE",      "WELCOME", "RENEWED",
-		"TAKEN", "EXPIRED", "NOT_ME", "FAREWELL",
+		"NONE",	   "HELLO", "RENEW",   "BYE",	 "WELCOME",
+		"RENEWED", "TAKEN", "EXPIRED", "NOT_ME", "FAREWELL",
 	};
 	static const char *const ordered[] = {
-		"LOOKUP",       "GETATTR",      "SETATTR",      "CREATE",       "OPEN",
-		"READ",         "WRITE",        "UNLINK",       "READDIR",      "STATFS",
-		"LOCK",         "TESTLOCK",     "CLOSE",        "CANCEL",       "RECLAIM_FILE",
+		"LOOKUP",	"GETATTR",	"SETATTR",	"CREATE",	"OPEN",
+		"READ",		"WRITE",	"UNLINK",	"READDIR",	"STATFS",
+		"LOCK",		"TESTLOCK",	"CLOSE",	"CANCEL",	"RECLAIM_FILE",
 		"RECLAIM_GONE", "RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_DONE",
-		"REPLY",        "QUEUED",       "VOUCH",        "FORGET",
+		"REPLY",	"QUEUED",	"VOUCH",	"FORGET",
 	};
 
 	_Static_assert(sizeof(session) / sizeof(*session) == MESSAGE_LAST_SESSION + 1, "kinds");
-	_Static_assert(sizeof(ordered) / sizeof(*ordered) == MESSAGE_KIND_END - MESSAGE_FIRST_ORDERED,
+	_Static_assert(sizeof(ordered) / sizeof(*ordered) ==
+			       MESSAGE_KIND_END - MESSAGE_FIRST_ORDERED,
 		       "kinds");
 	if (kind <= MESSAGE_LAST_SESSION)
 		return session[kind];
@@ -111,9 +113,9 @@ const char *message_kind_name(enum message_kind kind)
 const char *status_name(enum status status)
 {
 	static const char *const names[] = {
-		"OK",        "BUSY",      "DEADLOCK",      "NO_ENTRY", "EXISTS",
-		"STALE",     "TOO_BIG",   "NO_SPACE",      "NO_MEMORY", "NOT_DIR",
-		"IS_DIR",    "NOT_EMPTY", "NOT_PERMITTED", "INVALID",  "NAME_TOO_LONG",
+		"OK",	       "BUSY",	    "DEADLOCK",	     "NO_ENTRY",  "EXISTS",
+		"STALE",       "TOO_BIG",   "NO_SPACE",	     "NO_MEMORY", "NOT_DIR",
+		"IS_DIR",      "NOT_EMPTY", "NOT_PERMITTED", "INVALID",	  "NAME_TOO_LONG",
 		"INTERRUPTED", "NO_MASTER", "LAPSED",
 	};
 

@@ -17,13 +17,13 @@
 #include <stdint.h>
 
 /* Bounds of the wire. Each is also a bound of a field in transport/wire.proto. */
-#define NAME_MAX_BYTES     255       /* contract 3.1: a name, without its final NUL */
-#define CONTENT_MAX_BYTES  65536     /* contract 3.1: a file's content */
-#define NODE_ID_MAX_BYTES  64        /* a host name (HOST_NAME_MAX) */
-#define TEXT_MAX_BYTES     255       /* a URL, or a reason for people */
-#define LISTING_MAX        128       /* directory entries in one reply; a page of readdir */
-#define PACKET_MAX_COUNT   256       /* messages in one packet: bounds the work of one input */
-#define PACKET_MAX_BYTES   (512 * 1024) /* and their bytes: half of what nng is told to take */
+#define NAME_MAX_BYTES	  255	       /* contract 3.1: a name, without its final NUL */
+#define CONTENT_MAX_BYTES 65536	       /* contract 3.1: a file's content */
+#define NODE_ID_MAX_BYTES 64	       /* a host name (HOST_NAME_MAX) */
+#define TEXT_MAX_BYTES	  255	       /* a URL, or a reason for people */
+#define LISTING_MAX	  128	       /* directory entries in one reply; a page of readdir */
+#define PACKET_MAX_COUNT  256	       /* messages in one packet: bounds the work of one input */
+#define PACKET_MAX_BYTES  (512 * 1024) /* and their bytes: half of what nng is told to take */
 
 /* The whole range of a file, for locks (lseek(2): offsets are signed). Ranges are inclusive. */
 #define RANGE_END INT64_MAX
@@ -36,14 +36,14 @@
  */
 enum status {
 	STATUS_OK = 0,
-	STATUS_BUSY,        /* a lock is held by someone else and the caller would not wait */
-	STATUS_DEADLOCK,    /* waiting would never end */
-	STATUS_NO_ENTRY,    /* no such name */
-	STATUS_EXISTS,      /* the name exists */
-	STATUS_STALE,       /* no such inode any more: look the name up again */
-	STATUS_TOO_BIG,     /* past CONTENT_MAX_BYTES */
-	STATUS_NO_SPACE,    /* the master's limit of files */
-	STATUS_NO_MEMORY,   /* an allocation failed, or a bound of a queue was met */
+	STATUS_BUSY,	  /* a lock is held by someone else and the caller would not wait */
+	STATUS_DEADLOCK,  /* waiting would never end */
+	STATUS_NO_ENTRY,  /* no such name */
+	STATUS_EXISTS,	  /* the name exists */
+	STATUS_STALE,	  /* no such inode any more: look the name up again */
+	STATUS_TOO_BIG,	  /* past CONTENT_MAX_BYTES */
+	STATUS_NO_SPACE,  /* the master's limit of files */
+	STATUS_NO_MEMORY, /* an allocation failed, or a bound of a queue was met */
 	STATUS_NOT_DIR,
 	STATUS_IS_DIR,
 	STATUS_NOT_EMPTY,
@@ -52,62 +52,65 @@ enum status {
 	STATUS_NAME_TOO_LONG,
 	STATUS_INTERRUPTED, /* the node: a signal ended the wait */
 	STATUS_NO_MASTER,   /* the node: no master answered within timeo (contract 6.3) */
-	STATUS_LAPSED,      /* the node: the lease under this descriptor is gone (contract 6.1) */
+	STATUS_LAPSED,	    /* the node: the lease under this descriptor is gone (contract 6.1) */
 	STATUS_MAX = STATUS_LAPSED,
 };
 
 /*
  * Session messages travel outside the ordered channel: each may be lost, repeated or late, and is
- * written so that this does no harm. Ordered messages (from MESSAGE_FIRST_ORDERED) carry seq and are
- * executed exactly once, in order (protocol.md, "The session").
+ * written so that this does no harm. Ordered messages (from MESSAGE_FIRST_ORDERED) carry seq and
+ * are executed exactly once, in order (protocol.md, "The session").
  *
  * Fields by kind; "node" and "instance" of the sender stand in the packet.
  */
 enum message_kind {
 	MESSAGE_NONE = 0,
 	/* node to master */
-	MESSAGE_HELLO,   /* text (node id), stamp, resume, epoch (the highest seen) */
-	MESSAGE_RENEW,   /* stamp */
-	MESSAGE_BYE,     /* text (node id), target (the instance that has stopped believing) */
+	MESSAGE_HELLO, /* text (node id), stamp, resume, epoch (the highest seen) */
+	MESSAGE_RENEW, /* stamp */
+	MESSAGE_BYE,   /* text (node id), target (the instance that has stopped believing) */
 	/* master to node */
 	MESSAGE_WELCOME, /* stamp (echo), lease_ns */
 	MESSAGE_RENEWED, /* stamp (echo) */
-	MESSAGE_TAKEN,   /* the node id has a live session of another instance: lease_ns (its rest) */
-	MESSAGE_EXPIRED, /* HELLO with resume for a session that is gone: text (why) */
-	MESSAGE_NOT_ME,  /* ask another master: text (URL, may be empty) */
-	MESSAGE_FAREWELL,/* BYE done: target */
+	MESSAGE_TAKEN, /* the node id has a live session of another instance: lease_ns (its rest) */
+	MESSAGE_EXPIRED,  /* HELLO with resume for a session that is gone: text (why) */
+	MESSAGE_NOT_ME,	  /* ask another master: text (URL, may be empty) */
+	MESSAGE_FAREWELL, /* BYE done: target */
 	MESSAGE_LAST_SESSION = MESSAGE_FAREWELL,
 
 	MESSAGE_FIRST_ORDERED = 32,
 	/* Requests, node to master. All have req; handle and record are the node's own numbers. */
 	MESSAGE_LOOKUP = MESSAGE_FIRST_ORDERED, /* parent, name */
-	MESSAGE_GETATTR, /* ino */
+	MESSAGE_GETATTR,			/* ino */
 	MESSAGE_SETATTR, /* ino, set (SET_*), attr (the new values), version (of the record held) */
-	MESSAGE_CREATE,  /* parent, name, flags (OPEN_*), mode, uid, gid, pid, handle, idle_ns, version */
-	MESSAGE_OPEN,    /* ino, flags, pid, handle, version */
-	MESSAGE_READ,    /* ino, start (offset), length */
-	MESSAGE_WRITE,   /* ino, start (offset), flags (OPEN_APPEND), data, version */
-	MESSAGE_UNLINK,  /* parent, name, version; target: 0, or only if made by this req (undo) */
+	MESSAGE_CREATE,	 /* parent, name, flags (OPEN_*), mode, uid, gid, pid, handle, idle_ns,
+			    version */
+	MESSAGE_OPEN,	 /* ino, flags, pid, handle, version */
+	MESSAGE_READ,	 /* ino, start (offset), length */
+	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND), data, version */
+	MESSAGE_UNLINK,	 /* parent, name, version; target: 0, or only if made by this req (undo) */
 	MESSAGE_READDIR, /* ino, start (cookie to go on after) */
 	MESSAGE_STATFS,
-	MESSAGE_LOCK,    /* ino, handle, owner, lock (kind, mode), start, end, flags (LOCK_WAIT), pid */
-	MESSAGE_TESTLOCK,/* as LOCK: who is in the way? */
+	MESSAGE_LOCK, /* ino, handle, owner, lock (kind, mode), start, end, flags (LOCK_WAIT), pid
+		       */
+	MESSAGE_TESTLOCK, /* as LOCK: who is in the way? */
 	/* One-way: no reply. */
-	MESSAGE_CLOSE,   /* handle: the open is over, and every lock taken through it */
-	MESSAGE_CANCEL,  /* target (req): no longer waits */
+	MESSAGE_CLOSE,	/* handle: the open is over, and every lock taken through it */
+	MESSAGE_CANCEL, /* target (req): no longer waits */
 	/* Reclaim, one-way (protocol rules 5 to 7). */
-	MESSAGE_RECLAIM_FILE, /* attr, parent, name, data, holder, target (maker's req), flags (RECORD_*) */
+	MESSAGE_RECLAIM_FILE, /* attr, parent, name, data, holder, target (maker's req), flags
+				 (RECORD_*) */
 	MESSAGE_RECLAIM_GONE, /* ino, version: removed, whatever others may say */
 	MESSAGE_RECLAIM_OPEN, /* ino, handle, pid */
 	MESSAGE_RECLAIM_LOCK, /* ino, handle, owner, lock, start, end, token, pid */
 	MESSAGE_RECLAIM_WAIT, /* req, ino, handle, owner, lock, start, end, ticket, pid */
 	MESSAGE_RECLAIM_DONE,
 	/* master to node */
-	MESSAGE_REPLY,   /* req, status, and by request: attr, start, token, data, entries, lock, pid,
-			    parent and name; flags (REPLY_*) */
-	MESSAGE_QUEUED,  /* req, ticket: the lock request waits; its REPLY comes later */
-	MESSAGE_VOUCH,   /* as RECLAIM_FILE: keep this record from now on */
-	MESSAGE_FORGET,  /* ino: the file is gone everywhere, drop its record */
+	MESSAGE_REPLY, /* req, status, and by request: attr, start, token, data, entries, lock, pid,
+			  parent and name; flags (REPLY_*) */
+	MESSAGE_QUEUED, /* req, ticket: the lock request waits; its REPLY comes later */
+	MESSAGE_VOUCH,	/* as RECLAIM_FILE: keep this record from now on */
+	MESSAGE_FORGET, /* ino: the file is gone everywhere, drop its record */
 	MESSAGE_KIND_END,
 };
 
@@ -115,22 +118,22 @@ enum lock_kind { LOCK_FLOCK = 0, LOCK_RANGE = 1 }; /* flock(2); fcntl(2), POSIX 
 enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 
 /* message.flags; the sets do not meet in one kind of message. */
-#define OPEN_EXCL      0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
-#define OPEN_TRUNC     0x02u
-#define OPEN_APPEND    0x04u
-#define LOCK_WAIT      0x08u
-#define MESSAGE_RETRY  0x10u /* an earlier epoch's master may have executed this request already */
-#define RECORD_FULL    0x20u /* data is the whole content as of attr.version; the sender vouches */
-#define REPLY_CONTENT  0x40u /* data is the file's whole content, for the record, not for a read */
-#define REPLY_GONE     0x80u /* with this the file is gone everywhere: drop its record */
-#define REPLY_CREATED  0x100u /* CREATE made the file */
-#define REPLY_END      0x200u /* READDIR: nothing follows */
-#define REPLY_TOMB     0x400u /* the file is gone, but remember its end until FORGET comes */
+#define OPEN_EXCL     0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
+#define OPEN_TRUNC    0x02u
+#define OPEN_APPEND   0x04u
+#define LOCK_WAIT     0x08u
+#define MESSAGE_RETRY 0x10u  /* an earlier epoch's master may have executed this request already */
+#define RECORD_FULL   0x20u  /* data is the whole content as of attr.version; the sender vouches */
+#define REPLY_CONTENT 0x40u  /* data is the file's whole content, for the record, not for a read */
+#define REPLY_GONE    0x80u  /* with this the file is gone everywhere: drop its record */
+#define REPLY_CREATED 0x100u /* CREATE made the file */
+#define REPLY_END     0x200u /* READDIR: nothing follows */
+#define REPLY_TOMB    0x400u /* the file is gone, but remember its end until FORGET comes */
 
 /* message.set: what SETATTR sets (setattr's valid mask of FUSE, without its numbers). */
 #define SET_MODE      0x01u
-#define SET_UID       0x02u
-#define SET_GID       0x04u
+#define SET_UID	      0x02u
+#define SET_GID	      0x04u
 #define SET_SIZE      0x08u
 #define SET_ATIME     0x10u
 #define SET_MTIME     0x20u
@@ -144,22 +147,22 @@ enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 struct attr {
 	uint64_t ino;
 	uint64_t version; /* grows with every change; of two records the higher wins (rule 7) */
-	uint32_t mode;    /* file type and permissions, as st_mode */
+	uint32_t mode;	  /* file type and permissions, as st_mode */
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t nlink;
-	uint64_t size;      /* bytes */
-	int64_t atime_ns;   /* wall clock, ns since 1970 */
+	uint64_t size;	  /* bytes */
+	int64_t atime_ns; /* wall clock, ns since 1970 */
 	int64_t mtime_ns;
 	int64_t ctime_ns;
-	uint64_t token;     /* fencing token of the name's making (contract 5.7) */
-	int64_t idle_ns;    /* life after the last use, of a name that nobody holds (contract 4.3) */
+	uint64_t token;	 /* fencing token of the name's making (contract 5.7) */
+	int64_t idle_ns; /* life after the last use, of a name that nobody holds (contract 4.3) */
 };
 
 struct entry { /* of a directory */
 	uint64_t ino;
 	uint64_t cookie; /* pass as MESSAGE_READDIR.start to go on after this entry */
-	uint32_t mode;   /* file type, as st_mode */
+	uint32_t mode;	 /* file type, as st_mode */
 	const char *name;
 };
 
@@ -171,14 +174,15 @@ struct message {
 	uint64_t ino;
 	uint64_t parent;
 	uint64_t handle; /* an open; numbered by the node, never used twice by an instance */
-	uint64_t owner;  /* lock owner as the node's kernel names it */
+	uint64_t owner;	 /* lock owner as the node's kernel names it */
 	uint64_t target;
 	uint64_t version;
 	uint64_t token;
 	uint64_t ticket; /* place in a queue: of two waiters the lower came first */
 	uint64_t epoch;
-	uint64_t holder; /* session instance that holds a name, 0: none */
-	int64_t stamp_ns; /* the node's CLOCK_BOOTTIME at sending; echoed, never compared by a master */
+	uint64_t holder;  /* session instance that holds a name, 0: none */
+	int64_t stamp_ns; /* the node's CLOCK_BOOTTIME at sending; echoed, never compared by a
+			     master */
 	int64_t lease_ns;
 	int64_t idle_ns;
 	int64_t start; /* first byte of a range; offset; cookie */
@@ -209,8 +213,8 @@ struct message {
  */
 struct packet {
 	uint64_t instance; /* of the node's session, both ways */
-	uint64_t epoch;    /* of the master: its own, or the one the node's channel belongs to */
-	uint64_t ack;      /* highest seq up to which the sender has received everything */
+	uint64_t epoch;	   /* of the master: its own, or the one the node's channel belongs to */
+	uint64_t ack;	   /* highest seq up to which the sender has received everything */
 	size_t count;
 	struct message *messages[PACKET_MAX_COUNT];
 };

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table: names, files with their small content, flock and range locks, first-come queues.
+ *
+ * It is a file system in memory and knows clients by number only: no session, lease or network. The
+ * master asks it for the whole cluster. Every call is one atomic step; time is an argument; what a
+ *step does to others (a waiter granted, a file gone) is drained afterwards with table_next_grant
+ *and table_next_gone.
+ *
+ *	table_create(t, &make, now, &attr)     a name and an open handle
+ *	table_lock(t, &want, &got)             granted, refused, or queued under want.req
+ *	table_close(t, client, handle, now)    drops the handle, its locks and its waiting requests
+ *	while (table_next_grant(t, &grant)) …  tell those who got a lock
+ *
+ * What a name lives on (contract 4): a name made with OPEN_EXCL is held by its client and goes with
+ * table_drop_client; any other name lives while an open handle uses its file and idle_ns longer.
+ *
+ * An inode whose last name and last handle are gone is gone. Memory for a step is allocated before
+ * anything changes: STATUS_NO_MEMORY means that nothing happened.
+ */
+#ifndef LOCKCORE_TABLE_H
+#define LOCKCORE_TABLE_H
+
+#include "lockcore/message.h"
+#include "lockcore/moment.h"
+
+struct table;
+
+/*
+ * Tokens, inode numbers and tickets are (epoch << TABLE_EPOCH_SHIFT) + a counter, so that they grow
+ * over restarts (protocol rule 8): 2^40 of each an epoch, 2^24 epochs.
+ */
+#define TABLE_EPOCH_SHIFT 40
+
+#define TABLE_FILES_DEFAULT 1000000 /* contract 3.1 */
+
+/* A table with an empty root directory of mode 1777. NULL: no memory. */
+struct table *table_new(uint64_t epoch, uint64_t max_files, struct moment now);
+void table_free(struct table *t);
+
+/* ---- Names and files. Calls that change a file write its attributes after the change to *out.
+ * ---- */
+
+struct table_make {
+	uint64_t client;
+	uint64_t handle; /* for the open that comes with it */
+	uint64_t req;	 /* of the client; table_unlink can undo by it */
+	uint64_t parent;
+	const char *name;
+	uint32_t flags; /* OPEN_EXCL, OPEN_TRUNC */
+	uint32_t mode, uid, gid, pid;
+	int64_t idle_ns;
+};
+
+enum status table_lookup(struct table *t, uint64_t parent, const char *name, struct attr *out);
+/* A STATUS_STALE from any call by inode number: there is no such inode (any more). */
+enum status table_getattr(struct table *t, uint64_t ino, struct attr *out);
+
+/*
+ * Makes a regular file, or opens the one that is there unless OPEN_EXCL is set. *created tells
+ * which. Permission to open an existing file is the kernel's to check; where the caller is not
+ * plainly allowed, STATUS_STALE makes it look again and open the file as an existing one.
+ */
+enum status table_create(struct table *t, const struct table_make *make, struct moment now,
+			 struct attr *out, bool *created);
+enum status table_open(struct table *t, uint64_t client, uint64_t handle, uint64_t ino,
+		       uint32_t flags, struct moment now, struct attr *out);
+/* An unknown handle is fine: closing is idempotent. */
+void table_close(struct table *t, uint64_t client, uint64_t handle, struct moment now);
+
+/* *data points into the table until the next call; *len is 0 at and after the end. */
+enum status table_read(struct table *t, uint64_t ino, int64_t offset, uint64_t length,
+		       const void **data, size_t *len);
+/* With OPEN_APPEND the offset is the end of the file. *at is where it was written. */
+enum status table_write(struct table *t, uint64_t ino, int64_t offset, uint32_t flags,
+			const void *data, size_t len, struct moment now, struct attr *out,
+			int64_t *at);
+enum status table_setattr(struct table *t, uint64_t ino, uint32_t set, const struct attr *to,
+			  struct moment now, struct attr *out);
+/*
+ * Removes a name. With only_req, only if that request of that client made it (undo of a create
+ * whose answer was not delivered); otherwise only_req is 0.
+ */
+enum status table_unlink(struct table *t, uint64_t parent, const char *name, uint64_t client,
+			 uint64_t only_req, struct moment now, struct attr *out);
+/*
+ * Up to max entries of a directory after the cookie, in the order of their making, *count of them.
+ * Names point into the table until the next call. *end: nothing follows. A name that exists during
+ * the whole of several calls is listed exactly once.
+ */
+enum status table_list(struct table *t, uint64_t ino, uint64_t cookie, struct entry *entries,
+		       size_t max, size_t *count, bool *end);
+
+/* ---- Locks ---- */
+
+struct table_want {
+	uint64_t client;
+	uint64_t req; /* names the request while it waits; unique for the client */
+	uint64_t ino;
+	uint64_t handle; /* the open that it is taken through, and goes with */
+	uint64_t owner;	 /* LOCK_RANGE: the process; LOCK_FLOCK: not used, the handle owns */
+	enum lock_kind kind;
+	enum lock_mode mode; /* LOCK_NONE: unlock, always granted */
+	int64_t start, end;  /* inclusive, 0 <= start <= end; LOCK_FLOCK: 0 to RANGE_END */
+	bool wait;
+	uint32_t pid;
+};
+
+struct table_got {
+	bool queued;	 /* STATUS_OK, but it waits */
+	uint64_t token;	 /* of the lock granted */
+	uint64_t ticket; /* of the place in the queue */
+};
+
+/* A lock in someone's way. */
+struct table_holder {
+	uint64_t client;
+	enum lock_mode mode; /* LOCK_NONE: nobody is in the way */
+	int64_t start, end;
+	uint32_t pid;
+};
+
+/*
+ * STATUS_OK (granted or, with queued, waiting), STATUS_BUSY (would have to wait, may not),
+ * STATUS_STALE, STATUS_INVALID (a bad range or an unknown handle), STATUS_NO_MEMORY.
+ *
+ * First come, first served (contract 5.2): a request also waits behind earlier waiting ones that
+ * conflict with it, except behind one that itself waits for the requester. A flock that is
+ * converted gives up the old lock first if it cannot be granted at once, as flock(2) says and Linux
+ * does.
+ */
+enum status table_lock(struct table *t, const struct table_want *want, struct table_got *got);
+enum status table_test_lock(struct table *t, const struct table_want *want,
+			    struct table_holder *out);
+/* The waiting request no longer waits. Fine if it does not. */
+void table_cancel(struct table *t, uint64_t client, uint64_t req);
+
+/* ---- Life ---- */
+
+/* Everything of a client ends: held names, handles, locks, waiting requests. */
+void table_drop_client(struct table *t, uint64_t client, struct moment now);
+/* Removes the names whose idle time is over. */
+void table_tick(struct table *t, struct moment now);
+/* When table_tick should be called next, CLOCK_BOOTTIME ns; MOMENT_NEVER. */
+int64_t table_deadline(const struct table *t);
+
+/* ---- What happened to others ---- */
+
+struct table_grant {
+	uint64_t client, req, token;
+};
+
+bool table_next_grant(struct table *t, struct table_grant *out);
+/* An inode that no longer exists. */
+bool table_next_gone(struct table *t, uint64_t *ino);
+
+/* ---- Restoring a table after a master's restart (protocol rules 5 to 7) ---- */
+
+struct table_record {
+	struct attr attr;
+	uint64_t parent;  /* the name, while attr.nlink is not 0 */
+	const char *name; /* NULL if nlink is 0 */
+	uint64_t holder;  /* client that holds the name, 0: none */
+	uint64_t maker_req;
+	const void *content; /* attr.size bytes if full */
+	bool full;
+};
+
+/*
+ * While restoring, only these may be called, in any order over the clients, except that a file
+ * comes before the handles and locks of the client that uses it. Nothing is granted and no name
+ * exists until table_restore_end.
+ */
+/* Of two records of a file the higher version wins; a full one brings its content. */
+enum status table_restore_file(struct table *t, const struct table_record *record,
+			       struct moment now);
+enum status table_restore_gone(struct table *t, uint64_t ino, uint64_t version);
+enum status table_restore_open(struct table *t, uint64_t client, uint64_t handle, uint64_t ino);
+/* STATUS_BUSY: it conflicts with another's; STATUS_INVALID: its token is not of an earlier epoch.
+ */
+enum status table_restore_lock(struct table *t, const struct table_want *lock, uint64_t token);
+enum status table_restore_wait(struct table *t, const struct table_want *want, uint64_t ticket);
+/*
+ * Links the names, drops what nobody keeps (holders that are not alive as alive() tells, files
+ * without a name or handle), and grants what waits first. Returns how many names could not be
+ * linked because two files claim one (never legal, protocol rule 6; the higher inode number has it)
+ * or for want of memory.
+ */
+size_t table_restore_end(struct table *t, struct moment now,
+			 bool (*alive)(void *arg, uint64_t client), void *arg);
+
+/* ---- Looking ---- */
+
+struct table_counts {
+	uint64_t files, max_files, handles, locks, waiting;
+	uint64_t content_bytes;
+};
+
+void table_counts(const struct table *t, struct table_counts *out);
+
+/*
+ * The record of an inode, for a session that is to vouch for it. record->name and content point
+ * into the table until the next call.
+ */
+enum status table_record(struct table *t, uint64_t ino, struct table_record *record);
+/* A client that has the inode open, other than `but`; 0: none. */
+uint64_t table_opener(struct table *t, uint64_t ino, uint64_t but);
+
+/* Asserts every invariant of the table. Slow; for tests. */
+void table_check(struct table *t);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Every invariant of the table, asserted: the manual of what table*.c may rely on. */
+#include "lockcore/table_internal.h"
+
+static void check_locks_of(const struct lockset *set, enum lock_kind kind)
+{
+	const struct lock *a, *b;
+
+	DL_FOREACH (set->granted[kind], a) {
+		assert(a->kind == kind && a->mode != LOCK_NONE);
+		assert(a->start >= 0 && a->start <= a->end);
+		assert(a->token && a->client == a->handle->client->id);
+		for (b = a->next; b; b = b->next) {
+			assert(!lock_conflicts(a, b));
+			/* One owner's ranges never overlap. */
+			assert(a->client != b->client || a->owner != b->owner ||
+			       a->end < b->start || b->end < a->start);
+		}
+	}
+}
+
+/* First come, first served: who waits has somebody in the way, and tickets grow along the queue. */
+static void check_queue(const struct table *t, const struct lockset *set)
+{
+	const struct waiter *w;
+	uint64_t ticket = 0;
+
+	DL_FOREACH (set->queue, w) {
+		bool blocked = range_blocker(set, &w->want) != NULL;
+
+		for (const struct waiter *e = set->queue; e != w && !blocked; e = e->next)
+			blocked =
+				e->want.kind == w->want.kind && lock_conflicts(&e->want, &w->want);
+		assert(blocked || t->restoring);
+		assert(w->ticket > ticket || t->restoring);
+		ticket = w->ticket;
+	}
+}
+
+static void check_inode(const struct table *t, const struct inode *inode)
+{
+	const struct dentry *d;
+	const struct handle *h;
+	size_t names = 0;
+
+	assert((inode->size == 0) == (inode->content == NULL));
+	assert(inode->dentries || inode->handles || inode->dir || t->restoring);
+	DL_FOREACH2 (inode->dentries, d, inode_next) {
+		names++;
+		assert(d->inode == inode);
+		assert(deadline_is_set(&d->idle) == (!d->holder && !inode->handles));
+	}
+	assert(inode->dir || names == inode->nlink);
+	DL_FOREACH2 (inode->handles, h, inode_next)
+		assert(h->inode == inode);
+	if (!inode->locks)
+		return;
+	check_locks_of(inode->locks, LOCK_FLOCK);
+	check_locks_of(inode->locks, LOCK_RANGE);
+	check_queue(t, inode->locks);
+}
+
+void table_check(struct table *t)
+{
+	const struct inode *inode;
+	const struct dentry *d;
+	size_t files = 0, live = 0;
+	uint64_t bytes = 0;
+
+	for (inode = t->inodes; inode; inode = inode->hh.next) {
+		check_inode(t, inode);
+		files += !inode->dir;
+		live += inode->dir ? inode->dir->live : 0;
+		bytes += inode->size;
+	}
+	for (d = t->dentries; d; d = d->hh.next)
+		live--;
+	assert(live == 0);
+	assert(files == t->files && bytes == t->content_bytes);
+}

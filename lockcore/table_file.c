@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* Inodes: making, opening, reading, writing, attributes, and when they cease to be. */
+#include "lockcore/table_internal.h"
+
+/* Where a table's inode numbers begin: the root is 1 whatever the epoch. */
+#define FIRST_INO 1
+
+struct inode *inode_find(struct table *t, uint64_t ino)
+{
+	struct inode *inode;
+
+	HASH_FIND(hh, t->inodes, &ino, sizeof(ino), inode);
+	return inode;
+}
+
+struct inode *inode_new(struct table *t, uint64_t ino)
+{
+	struct inode *inode = calloc(1, sizeof(*inode));
+
+	if (!inode)
+		return NULL;
+	inode->ino = ino;
+	HASH_ADD(hh, t->inodes, ino, sizeof(ino), inode);
+	if (!inode->hh.tbl) {
+		free(inode);
+		return NULL;
+	}
+	return inode;
+}
+
+/* A file's token is that of the name made last; a file without a name keeps none. */
+void inode_attr(const struct inode *inode, struct attr *out)
+{
+	const struct dentry *d = inode->dentries;
+
+	*out = (struct attr){
+		.ino = inode->ino,
+		.version = inode->version,
+		.mode = inode->mode,
+		.uid = inode->uid,
+		.gid = inode->gid,
+		.nlink = inode->nlink,
+		.size = inode->size,
+		.atime_ns = inode->atime_ns,
+		.mtime_ns = inode->mtime_ns,
+		.ctime_ns = inode->ctime_ns,
+		.token = d ? d->token : 0,
+		.idle_ns = d ? d->idle_ns : 0,
+	};
+}
+
+void inode_changed(struct inode *inode, struct moment now)
+{
+	inode->version++;
+	inode->ctime_ns = now.wall_ns;
+}
+
+void inode_put(struct table *t, struct inode *inode)
+{
+	if (inode->dentries || inode->handles || inode->dir || inode->restore)
+		return;
+	assert(!inode->nlink && !inode->locks);
+	HASH_DEL(t->inodes, inode);
+	t->files--;
+	t->content_bytes -= inode->size;
+	free(inode->content);
+	inode->content = NULL;
+	inode->gone_next = t->gone;
+	t->gone = inode;
+}
+
+void inode_use_changed(struct table *t, struct inode *inode, struct moment now)
+{
+	struct dentry *d;
+
+	DL_FOREACH2 (inode->dentries, d, inode_next) {
+		if (d->holder || inode->handles)
+			deadline_clear(&t->idle, &d->idle);
+		else
+			deadline_set(&t->idle, &d->idle, now.boot_ns + d->idle_ns);
+	}
+}
+
+enum status inode_resize(struct table *t, struct inode *inode, uint64_t size)
+{
+	unsigned char *content;
+
+	if (size > CONTENT_MAX_BYTES)
+		return STATUS_TOO_BIG;
+	if (size == inode->size)
+		return STATUS_OK;
+	if (size == 0) {
+		free(inode->content);
+		content = NULL;
+	} else {
+		content = realloc(inode->content, size);
+		if (!content)
+			return STATUS_NO_MEMORY;
+		if (size > inode->size)
+			memset(content + inode->size, 0, size - inode->size);
+	}
+	t->content_bytes += size - inode->size;
+	inode->content = content;
+	inode->size = size;
+	return STATUS_OK;
+}
+
+enum status table_getattr(struct table *t, uint64_t ino, struct attr *out)
+{
+	struct inode *inode = inode_find(t, ino);
+
+	if (!inode)
+		return STATUS_STALE;
+	inode_attr(inode, out);
+	return STATUS_OK;
+}
+
+static void truncate_now(struct table *t, struct inode *inode, struct moment now)
+{
+	enum status status = inode_resize(t, inode, 0);
+
+	assert(status == STATUS_OK);
+	inode_changed(inode, now);
+	inode->mtime_ns = now.wall_ns;
+}
+
+/* Opens what exists, for table_open and table_create. */
+static enum status open_inode(struct table *t, uint64_t client, uint64_t handle,
+			      struct inode *inode, uint32_t flags, struct moment now,
+			      struct attr *out)
+{
+	enum status status;
+
+	if (inode->dir)
+		return STATUS_IS_DIR;
+	status = table_add_handle(t, client, handle, inode);
+	if (status != STATUS_OK)
+		return status;
+	if (flags & OPEN_TRUNC)
+		truncate_now(t, inode, now);
+	inode_use_changed(t, inode, now);
+	inode_attr(inode, out);
+	return STATUS_OK;
+}
+
+/*
+ * A file without a name can be opened no more: whoever tries has looked the name up before it went,
+ * and shall look again.
+ */
+enum status table_open(struct table *t, uint64_t client, uint64_t handle, uint64_t ino,
+		       uint32_t flags, struct moment now, struct attr *out)
+{
+	struct inode *inode = inode_find(t, ino);
+
+	if (!inode || !inode->nlink)
+		return STATUS_STALE;
+	return open_inode(t, client, handle, inode, flags, now, out);
+}
+
+/* Would the kernel let anybody with this uid open the file, whichever way? */
+static bool plainly_allowed(const struct inode *inode, uint32_t uid)
+{
+	const uint32_t read_write = S_IRUSR | S_IWUSR;
+
+	return uid == 0 || (uid == inode->uid && (inode->mode & read_write) == read_write);
+}
+
+static struct inode *make_inode(struct table *t, const struct table_make *make, struct moment now)
+{
+	struct inode *inode = inode_new(t, t->epoch_base + FIRST_INO + t->inos + 1);
+
+	if (!inode)
+		return NULL;
+	t->inos++;
+	t->files++;
+	inode->version = 1;
+	inode->mode = S_IFREG | (make->mode & 07777);
+	inode->uid = make->uid;
+	inode->gid = make->gid;
+	inode->atime_ns = inode->mtime_ns = inode->ctime_ns = now.wall_ns;
+	return inode;
+}
+
+static enum status make_file(struct table *t, struct inode *parent, const struct table_make *make,
+			     struct moment now, struct attr *out)
+{
+	struct client *client = table_client(t, make->client);
+	struct inode *inode;
+	struct dentry *d;
+	enum status status = STATUS_NO_MEMORY;
+
+	if (!client)
+		return STATUS_NO_MEMORY;
+	inode = make_inode(t, make, now);
+	if (!inode)
+		return STATUS_NO_MEMORY;
+	status = table_add_handle(t, make->client, make->handle, inode);
+	if (status != STATUS_OK)
+		goto out_inode;
+	d = dentry_link(t, parent, make->name, inode, make->flags & OPEN_EXCL ? client : NULL);
+	if (!d) {
+		status = STATUS_NO_MEMORY;
+		goto out_handle;
+	}
+	d->maker_req = make->req;
+	d->idle_ns = make->idle_ns;
+	d->token = table_next_token(t);
+	inode_changed(parent, now);
+	parent->mtime_ns = now.wall_ns;
+	inode_attr(inode, out);
+	return STATUS_OK;
+
+out_handle:
+	table_close(t, make->client, make->handle, now);
+	return status; /* closing has put the inode */
+out_inode:
+	inode_put(t, inode);
+	return status;
+}
+
+enum status table_create(struct table *t, const struct table_make *make, struct moment now,
+			 struct attr *out, bool *created)
+{
+	struct inode *parent = inode_find(t, make->parent);
+	enum status status = name_check(make->name);
+	struct dentry *d;
+
+	assert(!t->restoring);
+	if (status != STATUS_OK)
+		return status;
+	if (!parent)
+		return STATUS_STALE;
+	if (!parent->dir)
+		return STATUS_NOT_DIR;
+	d = dentry_find(t, make->parent, make->name);
+	*created = !d;
+	if (d && (make->flags & OPEN_EXCL))
+		return STATUS_EXISTS;
+	if (d && !plainly_allowed(d->inode, make->uid))
+		return STATUS_STALE;
+	if (d)
+		return open_inode(t, make->client, make->handle, d->inode, make->flags, now, out);
+	if (t->files >= t->max_files)
+		return STATUS_NO_SPACE;
+	return make_file(t, parent, make, now, out);
+}
+
+enum status table_read(struct table *t, uint64_t ino, int64_t offset, uint64_t length,
+		       const void **data, size_t *len)
+{
+	struct inode *inode = inode_find(t, ino);
+	uint64_t rest;
+
+	if (!inode)
+		return STATUS_STALE;
+	if (inode->dir)
+		return STATUS_IS_DIR;
+	if (offset < 0)
+		return STATUS_INVALID;
+	rest = (uint64_t)offset < inode->size ? inode->size - (uint64_t)offset : 0;
+	*len = length < rest ? length : rest;
+	*data = *len ? inode->content + offset : NULL;
+	return STATUS_OK;
+}
+
+enum status table_write(struct table *t, uint64_t ino, int64_t offset, uint32_t flags,
+			const void *data, size_t len, struct moment now, struct attr *out,
+			int64_t *at)
+{
+	struct inode *inode = inode_find(t, ino);
+	enum status status = STATUS_OK;
+
+	if (!inode)
+		return STATUS_STALE;
+	if (inode->dir)
+		return STATUS_IS_DIR;
+	if (offset < 0)
+		return STATUS_INVALID;
+	if (flags & OPEN_APPEND)
+		offset = (int64_t)inode->size;
+	if (offset > CONTENT_MAX_BYTES || len > (size_t)(CONTENT_MAX_BYTES - offset))
+		return STATUS_TOO_BIG;
+	if (len && (uint64_t)offset + len > inode->size)
+		status = inode_resize(t, inode, (uint64_t)offset + len);
+	if (status != STATUS_OK)
+		return status;
+	if (len)
+		memcpy(inode->content + offset, data, len);
+	inode_changed(inode, now);
+	inode->mtime_ns = now.wall_ns;
+	inode_use_changed(t, inode, now);
+	inode_attr(inode, out);
+	*at = offset;
+	return STATUS_OK;
+}
+
+static void set_times(struct inode *inode, uint32_t set, const struct attr *to, struct moment now)
+{
+	if (set & SET_ATIME)
+		inode->atime_ns = set & SET_ATIME_NOW ? now.wall_ns : to->atime_ns;
+	if (set & SET_MTIME)
+		inode->mtime_ns = set & SET_MTIME_NOW ? now.wall_ns : to->mtime_ns;
+}
+
+/* A touch is a use: it starts the idle time anew (contract 4.3). */
+enum status table_setattr(struct table *t, uint64_t ino, uint32_t set, const struct attr *to,
+			  struct moment now, struct attr *out)
+{
+	struct inode *inode = inode_find(t, ino);
+	enum status status;
+
+	if (!inode)
+		return STATUS_STALE;
+	if ((set & SET_SIZE) && inode->dir)
+		return STATUS_IS_DIR;
+	if (set & SET_SIZE) {
+		status = inode_resize(t, inode, to->size);
+		if (status != STATUS_OK)
+			return status;
+		inode->mtime_ns = now.wall_ns;
+	}
+	if (set & SET_MODE)
+		inode->mode = (inode->mode & S_IFMT) | (to->mode & 07777);
+	if (set & SET_UID)
+		inode->uid = to->uid;
+	if (set & SET_GID)
+		inode->gid = to->gid;
+	set_times(inode, set, to, now);
+	inode_changed(inode, now);
+	inode_use_changed(t, inode, now);
+	inode_attr(inode, out);
+	return STATUS_OK;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table's insides, shared by table*.c alone.
+ *
+ *	client ── handles ──> inode <── dentries ── directory (an inode with a dir)
+ *	            │           │
+ *	            └ locks ─> lockset: granted locks by kind, and the queue of waiting requests
+ *
+ * A name (dentry) is held by a client or lives on the use of its inode; an inode lives as long as
+ *it has a name or a handle.
+ */
+#ifndef LOCKCORE_TABLE_INTERNAL_H
+#define LOCKCORE_TABLE_INTERNAL_H
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <utlist.h>
+
+#include "lockcore/deadline.h"
+#include "lockcore/table.h"
+
+/* A directory's listing in the order of making; a removed name leaves a slot without dentry. */
+struct dir_slot {
+	uint64_t cookie;
+	struct dentry *dentry;
+};
+
+struct dir {
+	struct dir_slot *slots;
+	size_t count; /* slots in use, removed ones included */
+	size_t room;
+	size_t live;
+};
+
+struct dentry {
+	UT_hash_handle hh; /* table.dentries, by key */
+	struct inode *inode;
+	struct inode *parent;
+	struct dentry *inode_prev, *inode_next; /* inode.dentries */
+	struct client *holder;			/* NULL: lives on use */
+	struct dentry *held_prev, *held_next;	/* holder.held */
+	uint64_t maker_req;
+	uint64_t token;
+	uint64_t cookie;
+	int64_t idle_ns;
+	struct deadline idle; /* set while nobody holds it and nobody uses its inode */
+	size_t key_len;
+	unsigned char key[]; /* parent's inode number, then the name with its NUL */
+};
+
+struct inode {
+	UT_hash_handle hh; /* table.inodes, by ino */
+	uint64_t ino;
+	uint64_t version;
+	uint32_t mode, uid, gid, nlink;
+	uint64_t size;
+	int64_t atime_ns, mtime_ns, ctime_ns;
+	unsigned char *content; /* size bytes; NULL if 0 */
+	struct dentry *dentries;
+	struct handle *handles;
+	struct lockset *locks; /* made with the first lock request */
+	struct dir *dir;       /* directories only */
+	struct restore *restore;
+	struct inode *gone_next; /* table.gone */
+};
+
+struct handle {
+	UT_hash_handle hh; /* table.handles, by key */
+	struct {
+		uint64_t client, id;
+	} key;
+	struct client *client;
+	struct inode *inode;
+	struct handle *inode_prev, *inode_next;	  /* inode.handles */
+	struct handle *client_prev, *client_next; /* client.handles */
+	struct lock *locks;
+	struct waiter *waiters;
+};
+
+struct client {
+	UT_hash_handle hh; /* table.clients, by id */
+	uint64_t id;
+	struct handle *handles;
+	struct dentry *held;
+};
+
+struct lock {
+	struct lock *prev, *next;		/* lockset.granted[kind] */
+	struct lock *handle_prev, *handle_next; /* handle.locks */
+	struct handle *handle;
+	uint64_t client;
+	uint64_t owner; /* LOCK_FLOCK: the handle's id */
+	int64_t start, end;
+	uint64_t token;
+	uint32_t pid;
+	uint8_t kind, mode;
+};
+
+/* Setting a range needs at most two new locks: itself, and the right half of one that it splits. */
+#define RANGE_SPARES 2
+
+struct waiter {
+	struct waiter *prev, *next;		  /* lockset.queue, then table.granted */
+	struct waiter *handle_prev, *handle_next; /* handle.waiters */
+	UT_hash_handle hh;			  /* table.waiters, by key */
+	struct {
+		uint64_t client, req;
+	} key;
+	uint64_t ticket;
+	struct lock want; /* in no list */
+	struct lock *spares[RANGE_SPARES];
+};
+
+struct lockset {
+	struct lock *granted[2]; /* by enum lock_kind */
+	struct waiter *queue;	 /* both kinds, first come first */
+};
+
+struct table {
+	struct inode *inodes;
+	struct dentry *dentries;
+	struct handle *handles;
+	struct client *clients;
+	struct waiter *waiters;
+	struct waiter *granted; /* not yet drained */
+	struct inode *gone;	/* not yet drained */
+	struct deadlines idle;
+	uint64_t epoch_base; /* epoch << TABLE_EPOCH_SHIFT */
+	uint64_t tokens, inos, tickets, cookies;
+	uint64_t max_files;
+	uint64_t files, locks, content_bytes;
+	struct restore *restores;
+	struct {
+		uint64_t ino, version;
+	} * tombs; /* while restoring: files that were removed */
+	size_t tomb_count;
+	bool restoring;
+};
+
+/* table.c */
+struct client *table_client(struct table *t, uint64_t id); /* finds or makes; NULL: no memory */
+struct handle *table_handle(struct table *t, uint64_t client, uint64_t id); /* NULL: none */
+enum status table_add_handle(struct table *t, uint64_t client, uint64_t id, struct inode *inode);
+uint64_t table_next_token(struct table *t);
+
+/* table_file.c */
+struct inode *inode_find(struct table *t, uint64_t ino);
+struct inode *inode_new(struct table *t, uint64_t ino); /* NULL: no memory */
+void inode_attr(const struct inode *inode, struct attr *out);
+/* Frees it, by way of the gone list, if it has neither name nor handle. */
+void inode_put(struct table *t, struct inode *inode);
+void inode_changed(struct inode *inode, struct moment now);
+enum status inode_resize(struct table *t, struct inode *inode, uint64_t size);
+/* The use of an inode began or ended: its unheld names' idle time stops or starts. */
+void inode_use_changed(struct table *t, struct inode *inode, struct moment now);
+
+/* table_name.c */
+struct dentry *dentry_find(struct table *t, uint64_t parent, const char *name);
+static inline const char *dentry_name(const struct dentry *d)
+{
+	return (const char *)d->key + sizeof(uint64_t);
+}
+/* Links a new name; the caller has checked that it is free. NULL: no memory, nothing changed. */
+struct dentry *dentry_link(struct table *t, struct inode *parent, const char *name,
+			   struct inode *inode, struct client *holder);
+void dentry_unlink(struct table *t, struct dentry *d, struct moment now);
+enum status name_check(const char *name);
+
+/* table_lock.c */
+void waiter_free(struct table *t, struct waiter *w); /* out of every list; does not settle */
+void lockset_settle(struct table *t, struct inode *inode);
+void lockset_drop_handle(struct table *t, struct handle *h);
+void lockset_free_if_empty(struct inode *inode);
+
+/* table_range.c */
+bool lock_conflicts(const struct lock *a, const struct lock *b);
+const struct lock *range_blocker(const struct lockset *set, const struct lock *want);
+/* True if every byte of want is already locked in its mode by its owner; *token is then that
+ * lock's. */
+bool range_covered(const struct lockset *set, const struct lock *want, uint64_t *token);
+bool range_reserve(struct lock *spares[RANGE_SPARES]); /* false: no memory, nothing reserved */
+void range_unreserve(struct lock *spares[RANGE_SPARES]);
+/* Sets the range of want's owner to want's mode; uses up what it needs of the spares. */
+void range_set(struct table *t, struct lockset *set, const struct lock *want,
+	       struct lock *spares[RANGE_SPARES]);
+void range_remove(struct table *t, struct lockset *set, struct lock *lock);
+
+#endif
