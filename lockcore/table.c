@@ -149,7 +149,7 @@ static void handle_close(struct table *t, struct handle *h, struct moment now)
 	struct inode *inode = h->inode;
 
 	lockset_drop_handle(t, h);
-	assert(!h->locks && !h->waiters);
+	assert(!h->waiters);
 	DL_DELETE2(inode->handles, h, inode_prev, inode_next);
 	DL_DELETE2(h->client->handles, h, client_prev, client_next);
 	HASH_DEL(t->handles, h);

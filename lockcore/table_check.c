@@ -4,17 +4,14 @@
 
 static void check_locks_of(const struct lockset *set, enum lock_kind kind)
 {
-	const struct lock *a, *b;
+	const struct range *a, *b;
 
 	DL_FOREACH (set->granted[kind], a) {
 		assert(a->kind == kind && a->mode != LOCK_NONE);
-		assert(a->start >= 0 && a->start <= a->end);
-		assert(a->token && a->client == a->handle->client->id);
+		assert(a->start >= 0 && a->start <= a->end && a->token);
 		for (b = a->next; b; b = b->next) {
-			assert(!lock_conflicts(a, b));
-			/* One owner's ranges never overlap. */
-			assert(a->client != b->client || a->owner != b->owner ||
-			       a->end < b->start || b->end < a->start);
+			assert(!range_conflicts(a, b));
+			assert(!range_same_owner(a, b) || !range_overlap(a, b));
 		}
 	}
 }
@@ -26,11 +23,11 @@ static void check_queue(const struct table *t, const struct lockset *set)
 	uint64_t ticket = 0;
 
 	DL_FOREACH (set->queue, w) {
-		bool blocked = range_blocker(set, &w->want) != NULL;
+		bool blocked = range_blocker(set->granted[w->want.kind], &w->want) != NULL;
 
 		for (const struct waiter *e = set->queue; e != w && !blocked; e = e->next)
 			blocked =
-				e->want.kind == w->want.kind && lock_conflicts(&e->want, &w->want);
+				e->want.kind == w->want.kind && range_conflicts(&e->want, &w->want);
 		assert(blocked || t->restoring);
 		assert(w->ticket > ticket || t->restoring);
 		ticket = w->ticket;

@@ -3,8 +3,8 @@
  * The table's insides, shared by table*.c alone.
  *
  *	client ── handles ──> inode <── dentries ── directory (an inode with a dir)
- *	            │           │
- *	            └ locks ─> lockset: granted locks by kind, and the queue of waiting requests
+ *	            │           └ lockset: granted ranges by kind, and the queue
+ *	            └ waiters, in the queue
  *
  * A name (dentry) is held by a client or lives on the use of its inode; an inode lives as long as
  *it has a name or a handle.
@@ -22,6 +22,7 @@
 #include <utlist.h>
 
 #include "lockcore/deadline.h"
+#include "lockcore/range.h"
 #include "lockcore/table.h"
 
 /* A directory's listing in the order of making; a removed name leaves a slot without dentry. */
@@ -78,7 +79,6 @@ struct handle {
 	struct inode *inode;
 	struct handle *inode_prev, *inode_next;	  /* inode.handles */
 	struct handle *client_prev, *client_next; /* client.handles */
-	struct lock *locks;
 	struct waiter *waiters;
 };
 
@@ -89,21 +89,6 @@ struct client {
 	struct dentry *held;
 };
 
-struct lock {
-	struct lock *prev, *next;		/* lockset.granted[kind] */
-	struct lock *handle_prev, *handle_next; /* handle.locks */
-	struct handle *handle;
-	uint64_t client;
-	uint64_t owner; /* LOCK_FLOCK: the handle's id */
-	int64_t start, end;
-	uint64_t token;
-	uint32_t pid;
-	uint8_t kind, mode;
-};
-
-/* Setting a range needs at most two new locks: itself, and the right half of one that it splits. */
-#define RANGE_SPARES 2
-
 struct waiter {
 	struct waiter *prev, *next;		  /* lockset.queue, then table.granted */
 	struct waiter *handle_prev, *handle_next; /* handle.waiters */
@@ -112,13 +97,14 @@ struct waiter {
 		uint64_t client, req;
 	} key;
 	uint64_t ticket;
-	struct lock want; /* in no list */
-	struct lock *spares[RANGE_SPARES];
+	struct handle *handle;
+	struct range want; /* in no list */
+	struct range *spares[RANGE_SPARES];
 };
 
 struct lockset {
-	struct lock *granted[2]; /* by enum lock_kind */
-	struct waiter *queue;	 /* both kinds, first come first */
+	struct range *granted[2]; /* by enum lock_kind */
+	struct waiter *queue;	  /* both kinds, first come first */
 };
 
 struct table {
@@ -176,18 +162,5 @@ void waiter_free(struct table *t, struct waiter *w); /* out of every list; does 
 void lockset_settle(struct table *t, struct inode *inode);
 void lockset_drop_handle(struct table *t, struct handle *h);
 void lockset_free_if_empty(struct inode *inode);
-
-/* table_range.c */
-bool lock_conflicts(const struct lock *a, const struct lock *b);
-const struct lock *range_blocker(const struct lockset *set, const struct lock *want);
-/* True if every byte of want is already locked in its mode by its owner; *token is then that
- * lock's. */
-bool range_covered(const struct lockset *set, const struct lock *want, uint64_t *token);
-bool range_reserve(struct lock *spares[RANGE_SPARES]); /* false: no memory, nothing reserved */
-void range_unreserve(struct lock *spares[RANGE_SPARES]);
-/* Sets the range of want's owner to want's mode; uses up what it needs of the spares. */
-void range_set(struct table *t, struct lockset *set, const struct lock *want,
-	       struct lock *spares[RANGE_SPARES]);
-void range_remove(struct table *t, struct lockset *set, struct lock *lock);
 
 #endif

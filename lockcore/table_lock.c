@@ -16,29 +16,28 @@
  * Does an earlier waiter stand in front of this request? Not one that itself waits for the
  * requester's own lock: to wait for it would be to wait for oneself.
  */
-static bool stands_before(const struct lockset *set, const struct lock *earlier,
-			  const struct lock *want)
+static bool stands_before(const struct lockset *set, const struct range *earlier,
+			  const struct range *want)
 {
-	const struct lock *held;
+	const struct range *held;
 
-	if (earlier->kind != want->kind || !lock_conflicts(earlier, want))
+	if (earlier->kind != want->kind || !range_conflicts(earlier, want))
 		return false;
 	DL_FOREACH (set->granted[want->kind], held)
-		if (held->client == want->client && held->owner == want->owner &&
-		    lock_conflicts(held, earlier))
+		if (range_same_owner(held, want) && range_conflicts(held, earlier))
 			return false;
 	return true;
 }
 
 /* Must the request wait, for a holder or for one of the waiters before `until` (NULL: all)? */
-static bool must_wait(const struct lockset *set, const struct lock *want,
+static bool must_wait(const struct lockset *set, const struct range *want,
 		      const struct waiter *until)
 {
 	const struct waiter *w;
 
 	if (want->mode == LOCK_NONE)
 		return false;
-	if (range_blocker(set, want))
+	if (range_blocker(set->granted[want->kind], want))
 		return true;
 	DL_FOREACH (set->queue, w) {
 		if (w == until)
@@ -59,10 +58,15 @@ void lockset_free_if_empty(struct inode *inode)
 	inode->locks = NULL;
 }
 
+static void grow(struct table *t, int by)
+{
+	t->locks += (uint64_t)(int64_t)by;
+}
+
 static void waiter_unlink(struct table *t, struct waiter *w)
 {
-	DL_DELETE(w->want.handle->inode->locks->queue, w);
-	DL_DELETE2(w->want.handle->waiters, w, handle_prev, handle_next);
+	DL_DELETE(w->handle->inode->locks->queue, w);
+	DL_DELETE2(w->handle->waiters, w, handle_prev, handle_next);
 	HASH_DEL(t->waiters, w);
 }
 
@@ -77,7 +81,7 @@ static void waiter_grant(struct table *t, struct lockset *set, struct waiter *w)
 {
 	waiter_unlink(t, w);
 	w->want.token = table_next_token(t);
-	range_set(t, set, &w->want, w->spares);
+	grow(t, range_set(&set->granted[w->want.kind], &w->want, w->spares));
 	range_unreserve(w->spares);
 	DL_APPEND(t->granted, w);
 }
@@ -95,18 +99,9 @@ void lockset_settle(struct table *t, struct inode *inode)
 	lockset_free_if_empty(inode);
 }
 
-static struct lock *flock_of(const struct lockset *set, const struct handle *h)
-{
-	struct lock *held;
-
-	DL_FOREACH (set->granted[LOCK_FLOCK], held)
-		if (held->handle == h)
-			return held;
-	return NULL;
-}
-
-/* The request as a lock, or why it cannot be one. */
-static enum status want_lock(struct table *t, const struct table_want *want, struct lock *out)
+/* The request as a range and the handle it goes through, or why it cannot be one. */
+static enum status want_range(struct table *t, const struct table_want *want, struct range *out,
+			      struct handle **handle)
 {
 	struct handle *h = table_handle(t, want->client, want->handle);
 
@@ -116,130 +111,133 @@ static enum status want_lock(struct table *t, const struct table_want *want, str
 		return STATUS_INVALID;
 	if (want->start < 0 || want->end < want->start)
 		return STATUS_INVALID;
-	*out = (struct lock){
-		.handle = h,
+	*handle = h;
+	*out = (struct range){
 		.client = want->client,
 		.owner = want->kind == LOCK_FLOCK ? want->handle : want->owner,
+		.handle = want->handle,
 		.start = want->start,
 		.end = want->end,
 		.pid = want->pid,
-		.kind = (uint8_t)want->kind,
-		.mode = (uint8_t)want->mode,
+		.kind = want->kind,
+		.mode = want->mode,
 	};
 	return STATUS_OK;
 }
 
-static struct lockset *lockset_of(struct inode *inode)
+/* The lockset of an inode, made if need be, and the memory for one range. */
+static bool reserve(struct inode *inode, struct range *spares[RANGE_SPARES])
 {
 	if (!inode->locks)
 		inode->locks = calloc(1, sizeof(*inode->locks));
-	return inode->locks;
+	if (inode->locks && range_reserve(spares))
+		return true;
+	lockset_free_if_empty(inode);
+	return false;
 }
 
 /* Queues the request; its memory for the grant comes along. */
-static struct waiter *enqueue(struct table *t, struct lockset *set, const struct lock *lock,
-			      uint64_t req, struct lock *spares[RANGE_SPARES])
+static struct waiter *enqueue(struct table *t, struct handle *h, const struct range *want,
+			      uint64_t req, struct range *spares[RANGE_SPARES])
 {
 	struct waiter *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return NULL;
-	w->key.client = lock->client;
+	w->key.client = want->client;
 	w->key.req = req;
 	HASH_ADD(hh, t->waiters, key, sizeof(w->key), w);
 	if (!w->hh.tbl) {
 		free(w);
 		return NULL;
 	}
-	w->want = *lock;
+	w->handle = h;
+	w->want = *want;
 	memcpy(w->spares, spares, sizeof(w->spares));
 	memset(spares, 0, sizeof(w->spares));
-	DL_APPEND(set->queue, w);
-	DL_APPEND2(lock->handle->waiters, w, handle_prev, handle_next);
+	DL_APPEND(h->inode->locks->queue, w);
+	DL_APPEND2(h->waiters, w, handle_prev, handle_next);
 	return w;
 }
 
-static void grant_now(struct table *t, struct inode *inode, struct lock *lock,
-		      struct lock *spares[RANGE_SPARES], struct table_got *got)
+/* A release, a downgrade or a conversion may make way for others. */
+static void grant_now(struct table *t, struct inode *inode, struct range *want,
+		      struct range *spares[RANGE_SPARES], struct table_got *got)
 {
-	if (lock->mode != LOCK_NONE)
-		got->token = lock->token = table_next_token(t);
-	range_set(t, inode->locks, lock, spares);
-	/* A release, a downgrade or a conversion may have made way for others. */
+	if (want->mode != LOCK_NONE)
+		got->token = want->token = table_next_token(t);
+	grow(t, range_set(&inode->locks->granted[want->kind], want, spares));
 	lockset_settle(t, inode);
-	lockset_free_if_empty(inode);
 }
 
 /*
  * Somebody is in the way. The old lock of a flock that is converted goes first, since flock(2) does
  * not convert atomically; that may let others pass, and then the request stands last.
  */
-static enum status wait_or_refuse(struct table *t, struct inode *inode, const struct lock *lock,
-				  const struct table_want *want, struct lock *spares[RANGE_SPARES],
+static enum status wait_or_refuse(struct table *t, struct handle *h, const struct range *lock,
+				  const struct table_want *want, struct range *spares[RANGE_SPARES],
 				  struct table_got *got)
 {
-	struct lock *old = lock->kind == LOCK_FLOCK ? flock_of(inode->locks, lock->handle) : NULL;
-	struct waiter *w = NULL;
-	enum status status = STATUS_BUSY;
+	struct lockset *set = h->inode->locks;
+	struct waiter *w;
 
 	if (want->wait) {
-		w = enqueue(t, inode->locks, lock, want->req, spares);
-		status = w ? STATUS_OK : STATUS_NO_MEMORY;
-	}
-	if (w) {
+		w = enqueue(t, h, lock, want->req, spares);
+		if (!w)
+			return STATUS_NO_MEMORY;
 		got->queued = true;
 		got->ticket = w->ticket = t->epoch_base + ++t->tickets;
 	}
-	if (old && status != STATUS_NO_MEMORY) {
-		range_remove(t, inode->locks, old);
-		lockset_settle(t, inode);
+	if (lock->kind == LOCK_FLOCK) {
+		grow(t, -range_drop_handle(&set->granted[LOCK_FLOCK], lock->client, lock->handle));
+		lockset_settle(t, h->inode);
 	}
-	lockset_free_if_empty(inode);
-	return status;
+	return want->wait ? STATUS_OK : STATUS_BUSY;
 }
 
 enum status table_lock(struct table *t, const struct table_want *want, struct table_got *got)
 {
-	struct lock *spares[RANGE_SPARES] = {NULL};
-	struct lock lock;
-	struct inode *inode;
-	enum status status = want_lock(t, want, &lock);
+	struct range *spares[RANGE_SPARES] = {NULL};
+	const struct range *covering;
+	struct range lock;
+	struct handle *h;
+	enum status status = want_range(t, want, &lock, &h);
 
 	assert(!t->restoring);
 	*got = (struct table_got){0};
 	if (status != STATUS_OK)
 		return status;
-	inode = lock.handle->inode;
-	if (!lockset_of(inode) || !range_reserve(spares)) {
-		lockset_free_if_empty(inode);
+	if (!reserve(h->inode, spares))
 		return STATUS_NO_MEMORY;
-	}
-	if (range_covered(inode->locks, &lock, &got->token))
-		status = STATUS_OK;
-	else if (must_wait(inode->locks, &lock, NULL))
-		status = wait_or_refuse(t, inode, &lock, want, spares, got);
+	covering = range_covering(h->inode->locks->granted[lock.kind], &lock);
+	if (covering)
+		got->token = covering->token;
+	else if (must_wait(h->inode->locks, &lock, NULL))
+		status = wait_or_refuse(t, h, &lock, want, spares, got);
 	else
-		grant_now(t, inode, &lock, spares, got);
+		grant_now(t, h->inode, &lock, spares, got);
 	range_unreserve(spares);
+	lockset_free_if_empty(h->inode);
 	return status;
 }
 
 enum status table_test_lock(struct table *t, const struct table_want *want,
 			    struct table_holder *out)
 {
-	struct lock lock;
-	const struct lock *blocker = NULL;
-	enum status status = want_lock(t, want, &lock);
+	const struct range *blocker = NULL;
+	struct range lock;
+	struct handle *h;
+	enum status status = want_range(t, want, &lock, &h);
 
 	if (status != STATUS_OK)
 		return status;
-	if (lock.handle->inode->locks)
-		blocker = range_blocker(lock.handle->inode->locks, &lock);
+	if (h->inode->locks)
+		blocker = range_blocker(h->inode->locks->granted[lock.kind], &lock);
 	*out = (struct table_holder){0};
 	if (blocker)
 		*out = (struct table_holder){
 			.client = blocker->client,
-			.mode = (enum lock_mode)blocker->mode,
+			.mode = blocker->mode,
 			.start = blocker->start,
 			.end = blocker->end,
 			.pid = blocker->pid,
@@ -265,67 +263,68 @@ void table_cancel(struct table *t, uint64_t client, uint64_t req)
 
 	if (!w)
 		return;
-	inode = w->want.handle->inode;
+	inode = w->handle->inode;
 	waiter_free(t, w);
 	lockset_settle(t, inode);
-	lockset_free_if_empty(inode);
 }
 
 void lockset_drop_handle(struct table *t, struct handle *h)
 {
+	struct lockset *set = h->inode->locks;
+
 	while (h->waiters)
 		waiter_free(t, h->waiters);
-	while (h->locks)
-		range_remove(t, h->inode->locks, h->locks);
+	if (!set)
+		return;
+	for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++)
+		grow(t, -range_drop_handle(&set->granted[kind], h->key.client, h->key.id));
 	lockset_settle(t, h->inode);
-	lockset_free_if_empty(h->inode);
 }
 
 /* ---- Restoring ---- */
 
 enum status table_restore_lock(struct table *t, const struct table_want *want, uint64_t token)
 {
-	struct lock *spares[RANGE_SPARES] = {NULL};
-	struct lock lock;
-	enum status status = want_lock(t, want, &lock);
+	struct range *spares[RANGE_SPARES] = {NULL};
+	struct range **granted;
+	struct range lock;
+	struct handle *h;
+	enum status status = want_range(t, want, &lock, &h);
 
-	assert(t->restoring);
+	t->restoring = true;
 	if (status != STATUS_OK)
 		return status;
 	if (want->mode == LOCK_NONE || token > t->epoch_base)
 		return STATUS_INVALID;
-	if (!lockset_of(lock.handle->inode) || !range_reserve(spares)) {
-		lockset_free_if_empty(lock.handle->inode);
+	if (!reserve(h->inode, spares))
 		return STATUS_NO_MEMORY;
-	}
-	if (range_blocker(lock.handle->inode->locks, &lock)) {
+	granted = &h->inode->locks->granted[lock.kind];
+	lock.token = token;
+	if (range_blocker(*granted, &lock))
 		status = STATUS_BUSY;
-	} else {
-		lock.token = token;
-		range_set(t, lock.handle->inode->locks, &lock, spares);
-	}
+	else
+		grow(t, range_set(granted, &lock, spares));
 	range_unreserve(spares);
 	return status;
 }
 
 enum status table_restore_wait(struct table *t, const struct table_want *want, uint64_t ticket)
 {
-	struct lock *spares[RANGE_SPARES] = {NULL};
-	struct lock lock;
+	struct range *spares[RANGE_SPARES] = {NULL};
+	struct range lock;
+	struct handle *h;
 	struct waiter *w;
-	enum status status = want_lock(t, want, &lock);
+	enum status status = want_range(t, want, &lock, &h);
 
-	assert(t->restoring);
+	t->restoring = true;
 	if (status != STATUS_OK)
 		return status;
 	if (want->mode == LOCK_NONE || ticket > t->epoch_base ||
 	    waiter_find(t, want->client, want->req))
 		return STATUS_INVALID;
-	if (!lockset_of(lock.handle->inode) || !range_reserve(spares)) {
-		lockset_free_if_empty(lock.handle->inode);
+	if (!reserve(h->inode, spares))
 		return STATUS_NO_MEMORY;
-	}
-	w = enqueue(t, lock.handle->inode->locks, &lock, want->req, spares);
+	w = enqueue(t, h, &lock, want->req, spares);
 	range_unreserve(spares);
 	if (!w)
 		return STATUS_NO_MEMORY;
