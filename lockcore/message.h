@@ -118,17 +118,18 @@ enum lock_kind { LOCK_FLOCK = 0, LOCK_RANGE = 1 }; /* flock(2); fcntl(2), POSIX 
 enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 
 /* message.flags; the sets do not meet in one kind of message. */
-#define OPEN_EXCL     0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
-#define OPEN_TRUNC    0x02u
-#define OPEN_APPEND   0x04u
-#define LOCK_WAIT     0x08u
-#define MESSAGE_RETRY 0x10u  /* an earlier epoch's master may have executed this request already */
-#define RECORD_FULL   0x20u  /* data is the whole content as of attr.version; the sender vouches */
-#define REPLY_CONTENT 0x40u  /* data is the file's whole content, for the record, not for a read */
-#define REPLY_GONE    0x80u  /* with this the file is gone everywhere: drop its record */
-#define REPLY_CREATED 0x100u /* CREATE made the file */
-#define REPLY_END     0x200u /* READDIR: nothing follows */
-#define REPLY_TOMB    0x400u /* the file is gone, but remember its end until FORGET comes */
+#define OPEN_EXCL      0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
+#define OPEN_TRUNC     0x02u
+#define OPEN_APPEND    0x04u
+#define LOCK_WAIT      0x08u
+#define MESSAGE_RETRY  0x10u  /* an earlier epoch's master may have executed this request already */
+#define RECORD_FULL    0x20u  /* data is the whole content as of attr.version */
+#define REPLY_CONTENT  0x40u  /* data is the file's whole content, for the record, not for a read */
+#define REPLY_GONE     0x80u  /* with this the file is gone everywhere: drop its record */
+#define REPLY_CREATED  0x100u /* CREATE made the file */
+#define REPLY_END      0x200u /* READDIR: nothing follows */
+#define REPLY_TOMB     0x400u /* the file is gone, but remember its end until FORGET comes */
+#define RECORD_VOUCHED 0x800u /* the sender keeps the record until it hears FORGET */
 
 /* message.set: what SETATTR sets (setattr's valid mask of FUSE, without its numbers). */
 #define SET_MODE      0x01u

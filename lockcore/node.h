@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Node: a node's half of the protocol. It holds the session, knows until when to believe in it,
+ *carries the programs' requests to the master in order, and keeps what it would have to reclaim.
+ *
+ * It does no I/O and has no clock: inputs are the calls that take `now`, outputs are drained
+ *afterwards. After every batch of inputs, and at node_deadline, the owner of the loop does
+ *
+ *	node_tick(n, now);
+ *	while (node_next_answer(n, now, &answer)) …   to the program
+ *	while (node_next_packet(n, now, &master, &packet)) …   to the transport
+ *	while (node_next_event(n, &event)) …   to the log
+ *
+ * The session, and who may believe what (protocol.md rules 11 to 15; TS is the lease):
+ *
+ *	          WELCOME                     lease over, EXPIRED
+ *	JOINING ───────────> OPEN ──────────────────────────────> JOINING, with a new instance
+ *	   └───── node_leave ──┴──> LEAVING ── FAREWELL, 2 s ──> LEFT
+ *
+ * A failed renewal, second by second, with TS = 10 s, renewals every 2.5 s and the drift bound of 1
+ *%: 0.00  the node sends a renewal; it is acknowledged: the node believes until 10.00 0.00+ the
+ *master receives it: the session expires at W = 10.25 after this, at the earliest 2.50  the next
+ *renewal is lost; so are all that follow 3.25+ 1.3 periods without acknowledgement: the node says
+ *HELLO to any master it can reach 10.00  the node stops believing: its descriptors give EIO, lock
+ *calls that wait fail 10.20  the latest that this moment can be on the master's clock, each clock
+ *being off by 1 % 10.25+ the master deletes the session durably, then frees what it held and grants
+ *it to others
+ */
+#ifndef LOCKCORE_NODE_H
+#define LOCKCORE_NODE_H
+
+#include "lockcore/message.h"
+#include "lockcore/moment.h"
+
+#define NODE_MASTERS_MAX 16
+
+/* Requests of programs under way at once, waiting locks included; past it: STATUS_NO_MEMORY. */
+#define NODE_CALLS_MAX 65536
+
+/* How long a call that is no lock wait goes on after a signal before it is given up: long enough
+ * that a master that lives answers first, since no local file system interrupts such calls at all.
+ */
+#define NODE_PATIENCE_NS (100 * NS_PER_MS)
+
+/* How often a HELLO is repeated while nobody has answered it. */
+#define NODE_HELLO_NS (250 * NS_PER_MS)
+
+/* How long node_leave waits for its FAREWELL. */
+#define NODE_LEAVE_NS (2 * NS_PER_SEC)
+
+struct node;
+
+struct node_config {
+	char id[NODE_ID_MAX_BYTES + 1];
+	size_t masters;		/* 1 to NODE_MASTERS_MAX; links are numbered from 0 */
+	int64_t timeo_ns;	/* contract 6.3; 0: the lease */
+	int64_t idle_ns;	/* for the names made here (contract 4.3) */
+	uint64_t instance_base; /* random, new at each start; sessions are numbered from it */
+};
+
+/* NULL: no memory. */
+struct node *node_new(const struct node_config *config, struct moment now);
+void node_free(struct node *n);
+
+/* ---- Inputs: the transport ---- */
+
+void node_connected(struct node *n, size_t master, struct moment now);
+void node_disconnected(struct node *n, size_t master, struct moment now);
+/* Takes over the packet's messages that it keeps (their slots become NULL). */
+void node_receive(struct node *n, size_t master, struct packet *p, struct moment now);
+
+/* ---- Inputs: programs ---- */
+
+/*
+ * Starts a request (message.h, from MESSAGE_LOOKUP to MESSAGE_TESTLOCK, fields as listed there
+ * except req and version, which the node fills in; CREATE and OPEN get their handle from it, the
+ * others carry the handle of the descriptor they came through, 0: none). The message is copied.
+ * Exactly one answer follows, with this cookie. Returns the call's number, for node_interrupt; 0:
+ * no memory, and no answer follows.
+ */
+uint64_t node_submit(struct node *n, const struct message *request, void *cookie,
+		     struct moment now);
+
+/*
+ * A signal has come for a call. A waiting lock request is answered at once (STATUS_INTERRUPTED, and
+ * what the master may have granted meanwhile is given back before any later request of this node);
+ * any other call is given NODE_PATIENCE. Fine for a call that has been answered.
+ */
+void node_interrupt(struct node *n, uint64_t call, struct moment now);
+
+/* The descriptor's last close. Ordered before every later request; no answer. */
+void node_close(struct node *n, uint64_t handle, struct moment now);
+
+/* Does this owner have ranges locked, or asked for, in the handle's file? Then its FLUSH must
+ * unlock them. */
+bool node_owns_ranges(struct node *n, uint64_t handle, uint64_t owner);
+
+/* ---- Inputs: time, and the end ---- */
+
+void node_tick(struct node *n, struct moment now);
+/* When node_tick is to be called at the latest, CLOCK_BOOTTIME ns; MOMENT_NEVER. */
+int64_t node_deadline(const struct node *n);
+/* Stops believing at once and tells the master (rule 15). NODE_EVENT_LEFT follows. */
+void node_leave(struct node *n, struct moment now);
+
+/* ---- Outputs ---- */
+
+struct node_answer {
+	void *cookie;
+	enum message_kind kind; /* of the request */
+	enum status status;
+	uint64_t handle;	     /* CREATE, OPEN with STATUS_OK: the new one */
+	const struct message *reply; /* the node's until the next call; NULL unless STATUS_OK */
+};
+
+bool node_next_answer(struct node *n, struct moment now, struct node_answer *out);
+
+/* The packet borrows the node's messages until the next call: do not packet_deinit it. */
+bool node_next_packet(struct node *n, struct moment now, size_t *master, struct packet *out);
+
+enum node_event_kind {
+	NODE_EVENT_OPENED,  /* a session began; lease_ns */
+	NODE_EVENT_RESUMED, /* a master that was restarted, or another one, has it now; epoch */
+	NODE_EVENT_LAPSED,  /* the lease is lost, and with it `held` names and locks (contract 6.1)
+			     */
+	NODE_EVENT_TAKEN,   /* the node id's earlier session must end first; lease_ns is its rest */
+	NODE_EVENT_TWIN,    /* the node id is in use by another live node */
+	NODE_EVENT_LEFT,
+};
+
+struct node_event {
+	enum node_event_kind kind;
+	int64_t lease_ns;
+	uint64_t epoch;
+	size_t held;
+};
+
+bool node_next_event(struct node *n, struct node_event *out);
+
+/* ---- Looking ---- */
+
+bool node_is_open(const struct node *n);
+uint64_t node_instance(const struct node *n);
+/* Until when this node believes in its session; 0: it does not. */
+int64_t node_belief_end(const struct node *n);
+
+#endif

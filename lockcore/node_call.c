@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The programs' requests: one request, one answer, however reply, signal, outage and lapse cross
+ *(rule 13).
+ *
+ *	            session              QUEUED (locks)
+ *	submitted ─────────> sent ───────────────────────> waiting
+ *	    │                 │  REPLY                        │ REPLY
+ *	    │ deadline,       ├──────────────> answered <─────┤
+ *	    │ lapse           │ deadline, lapse, signal       │ lapse, signal
+ *	    └─────────────────┴──────────────> answered <─────┘ and given back (undo)
+ *
+ * A request that is answered before its reply is in, and that may have changed a file, stays behind
+ * `settled` until the reply tells what became of the record.
+ */
+#include "lockcore/node_internal.h"
+
+/* ---- Sorts of requests ---- */
+
+static bool changes_file(const struct message *m)
+{
+	switch (m->kind) {
+	case MESSAGE_SETATTR:
+	case MESSAGE_CREATE:
+	case MESSAGE_WRITE:
+	case MESSAGE_UNLINK:
+		return true;
+	case MESSAGE_OPEN:
+		return m->flags & OPEN_TRUNC;
+	default:
+		return false;
+	}
+}
+
+/* What a session's end does not concern: it can be asked again in the next. */
+static bool only_looks(const struct message *m)
+{
+	return m->kind == MESSAGE_LOOKUP || m->kind == MESSAGE_GETATTR ||
+	       m->kind == MESSAGE_READDIR || m->kind == MESSAGE_STATFS ||
+	       (m->kind == MESSAGE_OPEN && !(m->flags & OPEN_TRUNC));
+}
+
+static bool opens(const struct message *m)
+{
+	return m->kind == MESSAGE_CREATE || m->kind == MESSAGE_OPEN;
+}
+
+/* ---- Life of a call ---- */
+
+static void call_free(struct node *n, struct call *c)
+{
+	deadline_release(&n->deadlines, &c->deadline);
+	message_free(c->request);
+	message_free(c->reply);
+	free(c);
+}
+
+/* No more expected under its number. */
+static void call_forget(struct node *n, struct call *c)
+{
+	DL_DELETE(n->order, c);
+	HASH_DEL(n->calls, c);
+}
+
+/* The program gets this; the call leaves the order and waits to be drained. */
+static void answer(struct node *n, struct call *c, enum status status)
+{
+	call_forget(n, c);
+	deadline_clear(&n->deadlines, &c->deadline);
+	c->status = status;
+	c->instance = n->instance;
+	DL_APPEND(n->answers, c);
+}
+
+/* A call that nobody waits for any more, for the sake of its reply. */
+static void leave_behind(struct node *n, struct call *c)
+{
+	struct call *rest = calloc(1, sizeof(*rest));
+
+	if (!rest || !deadline_reserve(&n->deadlines)) {
+		free(rest);
+		n->doomed = true; /* the record could no longer be vouched for */
+		return;
+	}
+	rest->req = c->req;
+	rest->request = message_copy(c->request);
+	rest->sent = rest->settled = true;
+	HASH_ADD(hh, n->calls, req, sizeof(rest->req), rest);
+	if (!rest->request || !rest->hh.tbl) {
+		if (rest->hh.tbl)
+			HASH_DEL(n->calls, rest);
+		call_free(n, rest);
+		n->doomed = true;
+		return;
+	}
+	DL_APPEND(n->order, rest);
+}
+
+/* ---- Sending ---- */
+
+static void send(struct node *n, struct call *c)
+{
+	struct message m = *c->request;
+
+	if (c->sent)
+		m.flags |= MESSAGE_RETRY;
+	if (m.ino)
+		m.version = kept_version(n, m.ino);
+	kept_release(n, &m);
+	node_push(n, &m);
+	c->sent = true;
+}
+
+/* In a new epoch locks that waited keep their places, all else goes again in its order (rules 5,
+ * 7). */
+void node_calls_start(struct node *n)
+{
+	struct message done = {.kind = MESSAGE_RECLAIM_DONE};
+	struct call *c, *next;
+
+	DL_FOREACH (n->order, c) {
+		struct message wait = *c->request;
+
+		if (!c->ticket)
+			continue;
+		wait.kind = MESSAGE_RECLAIM_WAIT;
+		wait.ticket = c->ticket;
+		node_push(n, &wait);
+	}
+	node_push(n, &done);
+	DL_FOREACH_SAFE (n->order, c, next) {
+		if (c->settled) {
+			call_forget(n, c);
+			call_free(n, c);
+		} else if (!c->ticket) {
+			send(n, c);
+		}
+	}
+}
+
+/* ---- Submitting ---- */
+
+static struct call *call_new(struct node *n, const struct message *request, void *cookie)
+{
+	struct call *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	if (!deadline_reserve(&n->deadlines)) {
+		free(c);
+		return NULL;
+	}
+	c->cookie = cookie;
+	c->req = ++n->reqs;
+	c->request = message_copy(request);
+	HASH_ADD(hh, n->calls, req, sizeof(c->req), c);
+	if (!c->request || !c->hh.tbl) {
+		if (c->hh.tbl)
+			HASH_DEL(n->calls, c);
+		call_free(n, c);
+		return NULL;
+	}
+	DL_APPEND(n->order, c);
+	c->request->req = c->req;
+	return c;
+}
+
+/* fstat of a descriptor whose lease is gone works from memory, as of an unlinked file
+ * (contract 6.1). */
+static bool answer_from_memory(struct node *n, struct call *c)
+{
+	struct message reply = {.kind = MESSAGE_REPLY};
+	struct node_handle *h;
+
+	if (c->request->kind != MESSAGE_GETATTR)
+		return false;
+	DL_FOREACH (n->lapsed, h)
+		if (h->ino == c->request->ino)
+			break;
+	if (!h || kept_find(n, h->ino))
+		return false;
+	reply.attr = h->attr;
+	reply.attr.nlink = 0;
+	message_free(c->reply);
+	c->reply = message_copy(&reply);
+	answer(n, c, c->reply ? STATUS_OK : STATUS_NO_MEMORY);
+	return true;
+}
+
+static bool handle_is_lapsed(struct node *n, uint64_t id)
+{
+	struct node_handle *h = id ? node_handle_find(n, id) : NULL;
+
+	return id && (!h || h->lapsed);
+}
+
+static int64_t timeo(const struct node *n)
+{
+	return n->config.timeo_ns ? n->config.timeo_ns
+	       : n->lease_ns	  ? n->lease_ns
+				  : 10 * NS_PER_SEC;
+}
+
+static void start(struct node *n, struct call *c, struct moment now)
+{
+	struct message *m = c->request;
+
+	if (opens(m)) {
+		m->handle = ++n->handles_made;
+		m->idle_ns = n->config.idle_ns;
+	} else if (handle_is_lapsed(n, m->handle)) {
+		answer(n, c, STATUS_LAPSED);
+		return;
+	}
+	if (n->state == NODE_LEAVING || n->state == NODE_LEFT) {
+		answer(n, c, STATUS_LAPSED);
+		return;
+	}
+	if (n->state != NODE_OPEN && answer_from_memory(n, c))
+		return;
+	c->late = STATUS_NO_MASTER;
+	deadline_set(&n->deadlines, &c->deadline, now.boot_ns + timeo(n));
+	if (n->state == NODE_OPEN)
+		send(n, c);
+}
+
+uint64_t node_submit(struct node *n, const struct message *request, void *cookie, struct moment now)
+{
+	struct call *c;
+
+	assert(request->kind >= MESSAGE_LOOKUP && request->kind <= MESSAGE_TESTLOCK);
+	node_check_belief(n, now);
+	c = call_new(n, request, cookie);
+	if (!c)
+		return 0;
+	if (HASH_COUNT(n->calls) > NODE_CALLS_MAX)
+		answer(n, c, STATUS_NO_MEMORY);
+	else
+		start(n, c, now);
+	return c->req;
+}
+
+/* ---- Giving up ---- */
+
+/* Sends what undoes a request that was sent and whose reply nobody will wait for. */
+static void undo(struct node *n, const struct call *c)
+{
+	const struct message *m = c->request;
+	struct message close = {.kind = MESSAGE_CLOSE, .handle = m->handle};
+
+	if (m->kind == MESSAGE_LOCK)
+		kept_undo_lock(n, m);
+	if (m->kind == MESSAGE_CREATE && (m->flags & OPEN_EXCL)) {
+		struct message unlink = {
+			.kind = MESSAGE_UNLINK,
+			.parent = m->parent,
+			.name = m->name,
+			.target = m->req,
+		};
+
+		node_push(n, &unlink);
+	}
+	if (opens(m))
+		node_push(n, &close);
+}
+
+/* Answers without waiting for the reply. */
+static void give_up(struct node *n, struct call *c, enum status status)
+{
+	if (n->state == NODE_OPEN && c->sent) {
+		undo(n, c);
+		answer(n, c, status);
+		if (changes_file(c->request))
+			leave_behind(n, c);
+	} else {
+		answer(n, c, status);
+	}
+}
+
+void node_interrupt(struct node *n, uint64_t call, struct moment now)
+{
+	struct call *c;
+
+	node_check_belief(n, now);
+	HASH_FIND(hh, n->calls, &call, sizeof(call), c);
+	if (!c || c->settled)
+		return;
+	c->late = STATUS_INTERRUPTED;
+	if (c->request->kind == MESSAGE_LOCK && (c->request->flags & LOCK_WAIT))
+		give_up(n, c, STATUS_INTERRUPTED);
+	else if (c->deadline.at_ns > now.boot_ns + NODE_PATIENCE_NS)
+		deadline_set(&n->deadlines, &c->deadline, now.boot_ns + NODE_PATIENCE_NS);
+}
+
+void node_calls_tick(struct node *n, struct moment now)
+{
+	struct deadline *due;
+
+	while ((due = deadlines_due(&n->deadlines, now.boot_ns))) {
+		struct call *c =
+			(struct call *)(void *)((char *)due - offsetof(struct call, deadline));
+
+		give_up(n, c, c->late);
+	}
+}
+
+/*
+ * The session is gone. What only looks is asked again in the next one, and so is what was never
+ * sent; the rest had an effect that died with the session, or that nobody will ever know of.
+ */
+void node_calls_lapse(struct node *n)
+{
+	struct call *c, *next;
+	bool over = n->state == NODE_LEAVING;
+
+	DL_FOREACH_SAFE (n->order, c, next) {
+		if (c->settled) {
+			call_forget(n, c);
+			call_free(n, c);
+		} else if (over ||
+			   handle_is_lapsed(n, opens(c->request) ? 0 : c->request->handle) ||
+			   (c->sent && !only_looks(c->request))) {
+			answer(n, c, STATUS_LAPSED);
+		} else {
+			c->sent = false;
+		}
+	}
+}
+
+/* ---- What the master says ---- */
+
+void node_queued(struct node *n, const struct message *m)
+{
+	struct call *c;
+
+	HASH_FIND(hh, n->calls, &m->req, sizeof(m->req), c);
+	if (!c || c->settled || c->request->kind != MESSAGE_LOCK)
+		return;
+	c->ticket = m->ticket;
+	deadline_clear(&n->deadlines, &c->deadline); /* it waits as long as it has to */
+}
+
+void node_reply(struct node *n, struct message **slot, struct moment now)
+{
+	const struct message *m = *slot;
+	struct call *c;
+
+	HASH_FIND(hh, n->calls, &m->req, sizeof(m->req), c);
+	if (!c)
+		return;
+	if (m->status == STATUS_OK)
+		kept_apply(n, c->request, m);
+	if (c->settled) {
+		call_forget(n, c);
+		call_free(n, c);
+		return;
+	}
+	if (m->status == STATUS_OK && opens(c->request) && !kept_add_handle(n, c->request, m)) {
+		undo(n, c);
+		answer(n, c, STATUS_NO_MEMORY);
+		return;
+	}
+	if (m->status == STATUS_STALE && answer_from_memory(n, c))
+		return;
+	c->reply = *slot;
+	*slot = NULL;
+	answer(n, c, m->status);
+}
+
+/* ---- Answers ---- */
+
+/* The look at the clock right before a program is told (rule 11): a success of a lapsed session is
+ * none. */
+static void check_answer(struct node *n, struct call *c)
+{
+	if (c->status == STATUS_OK && c->instance != n->instance && !only_looks(c->request))
+		c->status = STATUS_LAPSED;
+	if (c->status == STATUS_OK && opens(c->request) && c->instance != n->instance)
+		c->status = STATUS_LAPSED;
+	if (c->status == STATUS_LAPSED && opens(c->request)) {
+		struct node_handle *h = node_handle_find(n, c->request->handle);
+
+		if (h)
+			kept_close(n, h);
+	}
+}
+
+bool node_next_answer(struct node *n, struct moment now, struct node_answer *out)
+{
+	struct call *c;
+
+	node_check_belief(n, now);
+	if (n->drained)
+		call_free(n, n->drained);
+	n->drained = c = n->answers;
+	if (!c)
+		return false;
+	DL_DELETE(n->answers, c);
+	check_answer(n, c);
+	*out = (struct node_answer){
+		.cookie = c->cookie,
+		.kind = c->request->kind,
+		.status = c->status,
+		.handle = opens(c->request) && c->status == STATUS_OK ? c->request->handle : 0,
+		.reply = c->status == STATUS_OK ? c->reply : NULL,
+	};
+	return true;
+}
+
+void node_calls_free(struct node *n)
+{
+	struct call *c, *next;
+
+	DL_FOREACH_SAFE (n->order, c, next) {
+		call_forget(n, c);
+		call_free(n, c);
+	}
+	DL_FOREACH_SAFE (n->answers, c, next) {
+		DL_DELETE(n->answers, c);
+		call_free(n, c);
+	}
+	if (n->drained)
+		call_free(n, n->drained);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The node's insides, shared by node*.c alone.
+ *
+ *	node.c       the session: HELLO, renewals, belief, lapse
+ *	node_call.c  the programs' requests and their answers
+ *	node_kept.c  what the session keeps: records of files, handles, locks; what is reclaimed
+ */
+#ifndef LOCKCORE_NODE_INTERNAL_H
+#define LOCKCORE_NODE_INTERNAL_H
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <utlist.h>
+
+#include "lockcore/channel.h"
+#include "lockcore/deadline.h"
+#include "lockcore/node.h"
+#include "lockcore/range.h"
+
+#define NODE_EVENTS_MAX 16 /* not yet drained; the oldest give way */
+
+enum node_state { NODE_JOINING, NODE_OPEN, NODE_LEAVING, NODE_LEFT };
+
+/* A program's request, from node_submit until its answer is drained, or its late reply is in. */
+struct call {
+	UT_hash_handle hh;	  /* node.calls, by req */
+	struct call *prev, *next; /* node.order, then node.answers */
+	uint64_t req;
+	void *cookie;
+	struct message *request;
+	struct message *reply;
+	enum status status;
+	struct deadline deadline; /* until when it waits for a master or, interrupted, goes on */
+	enum status late;	  /* what the deadline answers */
+	uint64_t instance;	  /* of the session whose reply this is */
+	uint64_t ticket;	  /* not 0: a lock request that waits in the master's queue */
+	bool sent;		  /* in the channel of this epoch, or of an earlier one */
+	bool settled;		  /* answered; kept only for what its reply says of a record */
+};
+
+/* An open file of a program. It outlives the session it was opened under. */
+struct node_handle {
+	UT_hash_handle hh; /* node.handles, by id */
+	uint64_t id;
+	uint64_t ino;
+	uint32_t pid;
+	bool lapsed;
+	struct attr attr;		 /* lapsed: as last known, for fstat */
+	struct kept *kept;		 /* NULL: lapsed */
+	struct node_handle *prev, *next; /* kept.handles, or node.lapsed */
+};
+
+/* What the session keeps of a file. It ends with its last handle, unless the session vouches for
+ * it. */
+struct kept {
+	UT_hash_handle hh; /* node.kept, by ino */
+	uint64_t ino;
+	struct attr attr;
+	uint64_t parent;
+	char *name; /* NULL: none */
+	uint64_t holder;
+	uint64_t maker_req;
+	void *content; /* attr.size bytes, if full */
+	bool full;     /* content is that of attr.version */
+	bool vouched;  /* the session changed the file once: the record stays until FORGET */
+	bool gone;     /* only the memory of its end */
+	struct node_handle *handles;
+	struct range *locks[2]; /* by kind; client is 0 */
+};
+
+struct node {
+	struct node_config config;
+	enum node_state state;
+	uint64_t instance;
+	uint64_t last_instance; /* the one that lapsed before this, for its BYE; 0: none */
+	uint64_t epoch;		/* of the channel; 0: none yet */
+	uint64_t highest_epoch;
+	size_t master;	 /* the link of the session */
+	size_t hello_to; /* the link to say HELLO to next */
+	bool doomed;	 /* no memory for what must be sent: lapse at the next occasion */
+	bool up[NODE_MASTERS_MAX];
+
+	int64_t lease_ns;
+	int64_t belief_ns;   /* OPEN: until when */
+	int64_t renew_at_ns; /* OPEN: next renewal */
+	int64_t doubt_at_ns; /* OPEN: unless a renewal is acknowledged before, ask any master */
+	int64_t hello_at_ns; /* next HELLO; MOMENT_NEVER: none wanted */
+	int64_t leave_at_ns; /* LEAVING: given up then */
+	int64_t bye_at_ns;
+	int64_t taken_until_ns;
+
+	struct channel channel;
+	struct call *calls;
+	struct call *order;   /* not answered, in the order of submission */
+	struct call *answers; /* answered, not drained */
+	struct call *drained; /* the one lent by node_next_answer */
+	struct deadlines deadlines;
+	uint64_t reqs, handles_made;
+	struct node_handle *handles;
+	struct node_handle *lapsed;
+	struct kept *kept;
+
+	struct node_event events[NODE_EVENTS_MAX];
+	size_t event_first, event_count;
+	struct message scratch[2]; /* session messages of the packet being lent */
+};
+
+/* node.c */
+void node_push(struct node *n,
+	       const struct message *m); /* copies; without memory the session lapses */
+void node_lapse(struct node *n, struct moment now);
+void node_check_belief(struct node *n, struct moment now);
+
+/* node_call.c */
+void node_calls_lapse(struct node *n);
+void node_calls_start(struct node *n); /* a session began, or another epoch: send what waits */
+void node_calls_tick(struct node *n, struct moment now);
+void node_reply(struct node *n, struct message **reply, struct moment now);
+void node_queued(struct node *n, const struct message *m);
+void node_calls_free(struct node *n);
+
+/* node_kept.c */
+struct kept *kept_find(struct node *n, uint64_t ino);
+struct node_handle *node_handle_find(struct node *n, uint64_t id);
+/* What a reply says of a file's record; the request tells how it changed. */
+void kept_apply(struct node *n, const struct message *request, const struct message *reply);
+void kept_vouch(struct node *n, const struct message *m);
+void kept_forget(struct node *n, uint64_t ino);
+/* The version of the content that the node has, 0: none. */
+uint64_t kept_version(struct node *n, uint64_t ino);
+bool kept_add_handle(struct node *n, const struct message *request, const struct message *reply);
+/* A request is about to be sent: what it releases is no longer ours (rule 12). */
+void kept_release(struct node *n, const struct message *request);
+/* Sends what puts the master's view of a given-up lock request back to ours. */
+void kept_undo_lock(struct node *n, const struct message *request);
+void kept_close(struct node *n, struct node_handle *h);
+void kept_reclaim(struct node *n);
+/* The session lapsed: handles stay, with their attributes; all else goes. Returns how many names
+ * and locks. */
+size_t kept_lapse(struct node *n);
+void kept_free(struct node *n);
+
+#endif

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a session keeps, so as to reclaim it from a master that was restarted (protocol rules 7 and
+ * 12).
+ *
+ * A record of a file is kept while a program has the file open, and from the session's first change
+ * of the file until the master says FORGET: who changed a file last vouches for it, its content
+ * included. A reply to a change brings the content along unless the node's own was current
+ * (message.version).
+ *
+ * What is released is struck out here before the release is sent.
+ */
+#include "lockcore/node_internal.h"
+
+/* ---- Records ---- */
+
+struct kept *kept_find(struct node *n, uint64_t ino)
+{
+	struct kept *k;
+
+	HASH_FIND(hh, n->kept, &ino, sizeof(ino), k);
+	return k;
+}
+
+struct node_handle *node_handle_find(struct node *n, uint64_t id)
+{
+	struct node_handle *h;
+
+	HASH_FIND(hh, n->handles, &id, sizeof(id), h);
+	return h;
+}
+
+static void kept_drop(struct node *n, struct kept *k)
+{
+	assert(!k->handles);
+	HASH_DEL(n->kept, k);
+	range_drop_all(&k->locks[LOCK_FLOCK]);
+	range_drop_all(&k->locks[LOCK_RANGE]);
+	free(k->content);
+	free(k->name);
+	free(k);
+}
+
+static struct kept *kept_make(struct node *n, uint64_t ino)
+{
+	struct kept *k = kept_find(n, ino);
+
+	if (k)
+		return k;
+	k = calloc(1, sizeof(*k));
+	if (k) {
+		k->ino = ino;
+		HASH_ADD(hh, n->kept, ino, sizeof(ino), k);
+	}
+	if (!k || !k->hh.tbl) {
+		free(k);
+		n->doomed = true;
+		return NULL;
+	}
+	return k;
+}
+
+static void drop_unless_needed(struct node *n, struct kept *k)
+{
+	if (!k->handles && !k->vouched)
+		kept_drop(n, k);
+}
+
+uint64_t kept_version(struct node *n, uint64_t ino)
+{
+	const struct kept *k = kept_find(n, ino);
+
+	return k && k->full ? k->attr.version : 0;
+}
+
+static void set_name(struct node *n, struct kept *k, const char *name)
+{
+	char *copy = name ? strdup(name) : NULL;
+
+	if (name && !copy)
+		n->doomed = true;
+	free(k->name);
+	k->name = copy;
+}
+
+static void set_content(struct node *n, struct kept *k, const void *data, size_t len)
+{
+	free(k->content);
+	k->content = len ? malloc(len) : NULL;
+	if (len && !k->content) {
+		n->doomed = true;
+		return;
+	}
+	if (len)
+		memcpy(k->content, data, len);
+	k->full = true;
+}
+
+static void lose_content(struct kept *k)
+{
+	free(k->content);
+	k->content = NULL;
+	k->full = false;
+}
+
+/* Grows with zeroes or cuts, as truncate(2). */
+static void resize_content(struct node *n, struct kept *k, size_t size)
+{
+	size_t old = k->attr.size;
+	void *content = size ? realloc(k->content, size) : NULL;
+
+	if (size && !content) {
+		n->doomed = true;
+		return;
+	}
+	if (!size)
+		free(k->content);
+	if (size > old)
+		memset((char *)content + old, 0, size - old);
+	k->content = content;
+}
+
+/* The name and its holder, from any message that carries a record. */
+static void take_name(struct node *n, struct kept *k, const struct message *m)
+{
+	k->parent = m->parent;
+	k->holder = m->holder;
+	k->maker_req = m->target;
+	set_name(n, k, m->name);
+}
+
+static void take_record(struct node *n, struct kept *k, const struct message *m)
+{
+	take_name(n, k, m);
+	set_content(n, k, m->data, m->data_len);
+	k->attr = m->attr;
+}
+
+/* Repeats on the own copy what the request did to the content at the master. */
+static void repeat_change(struct node *n, struct kept *k, const struct message *request,
+			  const struct message *reply)
+{
+	if (reply->attr.size != k->attr.size)
+		resize_content(n, k, reply->attr.size);
+	if (request->kind == MESSAGE_WRITE && request->data_len && !n->doomed)
+		memcpy((char *)k->content + reply->start, request->data, request->data_len);
+}
+
+static void apply_change(struct node *n, const struct message *request, const struct message *reply)
+{
+	struct kept *k = kept_make(n, reply->attr.ino);
+
+	if (!k)
+		return;
+	k->vouched = true;
+	if (reply->flags & REPLY_CONTENT) {
+		take_record(n, k, reply);
+		return;
+	}
+	if (k->full && k->attr.version + 1 == reply->attr.version)
+		repeat_change(n, k, request, reply);
+	else
+		lose_content(k);
+	k->attr = reply->attr;
+}
+
+static void apply_open(struct node *n, const struct message *request, const struct message *reply)
+{
+	struct kept *k = kept_make(n, reply->attr.ino);
+
+	if (!k)
+		return;
+	take_name(n, k, reply);
+	if ((reply->flags & REPLY_CREATED) || (request->flags & OPEN_TRUNC)) {
+		k->vouched = true;
+		set_content(n, k, NULL, 0);
+	} else if (k->attr.version != reply->attr.version) {
+		lose_content(k);
+	}
+	k->attr = reply->attr;
+}
+
+static void apply_unlink(struct node *n, const struct message *request, const struct message *reply)
+{
+	struct kept *k;
+
+	if (reply->flags & REPLY_GONE) {
+		kept_forget(n, reply->attr.ino);
+		return;
+	}
+	apply_change(n, request, reply);
+	k = kept_find(n, reply->attr.ino);
+	if (!k)
+		return;
+	k->gone = (reply->flags & REPLY_TOMB) != 0;
+	if (!k->attr.nlink)
+		set_name(n, k, NULL);
+}
+
+/* ---- Locks ---- */
+
+static struct range as_range(const struct message *m)
+{
+	return (struct range){
+		.owner = m->lock_kind == LOCK_FLOCK ? m->handle : m->owner,
+		.handle = m->handle,
+		.start = m->start,
+		.end = m->end,
+		.token = m->token,
+		.pid = m->pid,
+		.kind = m->lock_kind,
+		.mode = m->lock_mode,
+	};
+}
+
+static void set_range(struct node *n, struct kept *k, const struct range *range)
+{
+	struct range *spares[RANGE_SPARES];
+
+	if (!range_reserve(spares)) {
+		n->doomed = true;
+		return;
+	}
+	range_set(&k->locks[range->kind], range, spares);
+	range_unreserve(spares);
+}
+
+/* Exclusive parts of what is asked for shared become shared: others may be granted them at once. */
+static void weaken(struct node *n, struct kept *k, const struct range *want)
+{
+	struct range *held;
+
+	do {
+		DL_FOREACH (k->locks[want->kind], held)
+			if (range_same_owner(held, want) && range_overlap(held, want) &&
+			    held->mode == LOCK_EXCLUSIVE)
+				break;
+		if (held) {
+			struct range part = *held;
+
+			part.mode = LOCK_SHARED;
+			part.start = held->start > want->start ? held->start : want->start;
+			part.end = held->end < want->end ? held->end : want->end;
+			set_range(n, k, &part);
+		}
+	} while (held && !n->doomed);
+}
+
+/* A flock that is converted is given up first, as the table does. */
+void kept_release(struct node *n, const struct message *request)
+{
+	struct kept *k = kept_find(n, request->ino);
+	struct range want = as_range(request);
+
+	if (request->kind != MESSAGE_LOCK || !k)
+		return;
+	if (want.mode == LOCK_NONE)
+		set_range(n, k, &want);
+	else if (want.kind == LOCK_RANGE && want.mode == LOCK_SHARED)
+		weaken(n, k, &want);
+	else if (want.kind == LOCK_FLOCK && !range_covering(k->locks[LOCK_FLOCK], &want))
+		range_drop_handle(&k->locks[LOCK_FLOCK], 0, want.handle);
+}
+
+static bool same_owner(const struct message *a, const struct message *b)
+{
+	struct range x = as_range(a), y = as_range(b);
+
+	return a->ino == b->ino && a->lock_kind == b->lock_kind && range_same_owner(&x, &y);
+}
+
+/* A grant is in; what was sent after the request may have released it again already. */
+static void apply_lock(struct node *n, const struct message *request, const struct message *reply)
+{
+	struct node_handle *h = node_handle_find(n, request->handle);
+	struct range range = as_range(request);
+	const struct call *c;
+
+	if (!h || !h->kept || request->lock_mode == LOCK_NONE)
+		return;
+	range.token = reply->token;
+	set_range(n, h->kept, &range);
+	DL_FOREACH (n->order, c)
+		if (c->sent && c->req > request->req && c->request->kind == MESSAGE_LOCK &&
+		    same_owner(c->request, request))
+			kept_release(n, c->request);
+}
+
+bool node_owns_ranges(struct node *n, uint64_t handle, uint64_t owner)
+{
+	struct node_handle *h = node_handle_find(n, handle);
+	const struct range *held;
+	const struct call *c;
+
+	if (!h || !h->kept)
+		return false;
+	DL_FOREACH (h->kept->locks[LOCK_RANGE], held)
+		if (held->owner == owner)
+			return true;
+	DL_FOREACH (n->order, c)
+		if (c->request->kind == MESSAGE_LOCK && c->request->ino == h->ino &&
+		    c->request->lock_kind == LOCK_RANGE && c->request->owner == owner)
+			return true;
+	return false;
+}
+
+static void push_lock(struct node *n, const struct message *like, int64_t start, int64_t end,
+		      enum lock_mode mode)
+{
+	struct message m = *like;
+
+	m.req = 0;
+	m.flags = 0;
+	m.start = start;
+	m.end = end;
+	m.lock_mode = mode;
+	node_push(n, &m);
+}
+
+/* The own lock that covers `at`, or where the next one begins: the piece of [at, end] with one
+ * mode. */
+static enum lock_mode piece_at(const struct kept *k, const struct range *want, int64_t at,
+			       int64_t *end)
+{
+	const struct range *held;
+	enum lock_mode mode = LOCK_NONE;
+
+	*end = want->end;
+	DL_FOREACH (k->locks[want->kind], held) {
+		if (!range_same_owner(held, want) || held->end < at || held->start > *end)
+			continue;
+		if (held->start > at) {
+			*end = held->start - 1;
+		} else {
+			mode = held->mode;
+			*end = held->end < *end ? held->end : *end;
+		}
+	}
+	return mode;
+}
+
+/*
+ * The request no longer waits; if it was granted, every piece of its range goes back to what we
+ * had. All of these are releases, so that none can fail. With another request of the same owner
+ * under way (threads), what is ours is not known yet: then a grant, if there was one, stays until
+ * the file is closed.
+ */
+void kept_undo_lock(struct node *n, const struct message *request)
+{
+	struct message cancel = {.kind = MESSAGE_CANCEL, .target = request->req};
+	struct kept *k = kept_find(n, request->ino);
+	struct range want = as_range(request);
+	const struct call *c;
+	int64_t at = want.start, end;
+
+	node_push(n, &cancel);
+	if (!k || want.mode == LOCK_NONE)
+		return;
+	DL_FOREACH (n->order, c)
+		if (c->sent && c->req != request->req && c->request->kind == MESSAGE_LOCK &&
+		    same_owner(c->request, request))
+			return;
+	for (;;) {
+		enum lock_mode mode = piece_at(k, &want, at, &end);
+
+		push_lock(n, request, at, end, mode);
+		if (end >= want.end)
+			break;
+		at = end + 1;
+	}
+}
+
+/* ---- Replies and what else the master says ---- */
+
+void kept_apply(struct node *n, const struct message *request, const struct message *reply)
+{
+	switch (request->kind) {
+	case MESSAGE_CREATE:
+	case MESSAGE_OPEN:
+		apply_open(n, request, reply);
+		break;
+	case MESSAGE_WRITE:
+	case MESSAGE_SETATTR:
+		apply_change(n, request, reply);
+		break;
+	case MESSAGE_UNLINK:
+		apply_unlink(n, request, reply);
+		break;
+	case MESSAGE_LOCK:
+		apply_lock(n, request, reply);
+		break;
+	default:
+		break;
+	}
+}
+
+void kept_vouch(struct node *n, const struct message *m)
+{
+	struct kept *k = kept_make(n, m->attr.ino);
+
+	if (!k)
+		return;
+	take_record(n, k, m);
+	k->vouched = true;
+}
+
+void kept_forget(struct node *n, uint64_t ino)
+{
+	struct kept *k = kept_find(n, ino);
+
+	if (!k)
+		return;
+	k->vouched = false;
+	drop_unless_needed(n, k);
+}
+
+/* ---- Handles ---- */
+
+bool kept_add_handle(struct node *n, const struct message *request, const struct message *reply)
+{
+	struct kept *k = kept_find(n, reply->attr.ino);
+	struct node_handle *h = k ? calloc(1, sizeof(*h)) : NULL;
+
+	if (!h)
+		goto out_none;
+	h->id = request->handle;
+	h->ino = k->ino;
+	h->pid = request->pid;
+	h->kept = k;
+	HASH_ADD(hh, n->handles, id, sizeof(h->id), h);
+	if (!h->hh.tbl)
+		goto out_none;
+	DL_APPEND(k->handles, h);
+	return true;
+
+out_none:
+	free(h);
+	if (k)
+		drop_unless_needed(n, k);
+	return false;
+}
+
+void kept_close(struct node *n, struct node_handle *h)
+{
+	struct kept *k = h->kept;
+
+	HASH_DEL(n->handles, h);
+	if (h->lapsed) {
+		DL_DELETE(n->lapsed, h);
+	} else {
+		DL_DELETE(k->handles, h);
+		range_drop_handle(&k->locks[LOCK_FLOCK], 0, h->id);
+		range_drop_handle(&k->locks[LOCK_RANGE], 0, h->id);
+		drop_unless_needed(n, k);
+	}
+	free(h);
+}
+
+void node_close(struct node *n, uint64_t handle, struct moment now)
+{
+	struct message close = {.kind = MESSAGE_CLOSE, .handle = handle};
+	struct node_handle *h;
+
+	node_check_belief(n, now);
+	h = node_handle_find(n, handle);
+	if (!h)
+		return;
+	if (!h->lapsed)
+		node_push(n, &close);
+	kept_close(n, h);
+}
+
+/* ---- Reclaim ---- */
+
+static void reclaim_locks(struct node *n, const struct kept *k, enum lock_kind kind)
+{
+	const struct range *held;
+
+	DL_FOREACH (k->locks[kind], held)
+		node_push(n, &(struct message){
+				     .kind = MESSAGE_RECLAIM_LOCK,
+				     .ino = k->ino,
+				     .handle = held->handle,
+				     .owner = held->owner,
+				     .lock_kind = kind,
+				     .lock_mode = held->mode,
+				     .start = held->start,
+				     .end = held->end,
+				     .token = held->token,
+				     .pid = held->pid,
+			     });
+}
+
+static void reclaim_file(struct node *n, const struct kept *k)
+{
+	const struct node_handle *h;
+
+	node_push(n,
+		  &(struct message){
+			  .kind = MESSAGE_RECLAIM_FILE,
+			  .attr = k->attr,
+			  .parent = k->parent,
+			  .name = k->name,
+			  .holder = k->holder,
+			  .target = k->maker_req,
+			  .data = k->full ? k->content : NULL,
+			  .data_len = k->full ? k->attr.size : 0,
+			  .flags = (k->full ? RECORD_FULL : 0) | (k->vouched ? RECORD_VOUCHED : 0),
+		  });
+	DL_FOREACH (k->handles, h)
+		node_push(n, &(struct message){
+				     .kind = MESSAGE_RECLAIM_OPEN,
+				     .ino = k->ino,
+				     .handle = h->id,
+				     .pid = h->pid,
+			     });
+	reclaim_locks(n, k, LOCK_FLOCK);
+	reclaim_locks(n, k, LOCK_RANGE);
+}
+
+void kept_reclaim(struct node *n)
+{
+	const struct kept *k;
+
+	for (k = n->kept; k; k = k->hh.next) {
+		if (k->gone)
+			node_push(n, &(struct message){
+					     .kind = MESSAGE_RECLAIM_GONE,
+					     .ino = k->ino,
+					     .version = k->attr.version,
+				     });
+		else
+			reclaim_file(n, k);
+	}
+}
+
+/* ---- The end of the session ---- */
+
+static size_t count_held(const struct node *n, const struct kept *k)
+{
+	const struct range *r;
+	size_t held = k->holder == n->instance && k->name;
+
+	DL_FOREACH (k->locks[LOCK_FLOCK], r)
+		held++;
+	DL_FOREACH (k->locks[LOCK_RANGE], r)
+		held++;
+	return held;
+}
+
+/* The handles stay, for fstat and close. */
+size_t kept_lapse(struct node *n)
+{
+	struct node_handle *h, *next_handle;
+	struct kept *k, *next;
+	size_t held = 0;
+
+	HASH_ITER (hh, n->kept, k, next) {
+		held += count_held(n, k);
+		DL_FOREACH_SAFE (k->handles, h, next_handle) {
+			DL_DELETE(k->handles, h);
+			h->attr = k->attr;
+			h->kept = NULL;
+			h->lapsed = true;
+			DL_APPEND(n->lapsed, h);
+		}
+		kept_drop(n, k);
+	}
+	return held;
+}
+
+void kept_free(struct node *n)
+{
+	struct node_handle *h, *next;
+
+	kept_lapse(n);
+	HASH_ITER (hh, n->handles, h, next)
+		kept_close(n, h);
+}
