@@ -23,6 +23,7 @@
 #define TEXT_MAX_BYTES	  255	       /* a URL, or a reason for people */
 #define LISTING_MAX	  128	       /* directory entries in one reply; a page of readdir */
 #define PACKET_MAX_COUNT  256	       /* messages in one packet: bounds the work of one input */
+#define NODE_REQUESTS_MAX 65536	       /* requests of one node under way, waiting locks included */
 #define PACKET_MAX_BYTES  (512 * 1024) /* and their bytes: half of what nng is told to take */
 
 /* The whole range of a file, for locks (lseek(2): offsets are signed). Ranges are inclusive. */

@@ -4,8 +4,9 @@
 #include "lockcore/node_internal.h"
 
 #define RENEWALS_PER_LEASE 4 /* protocol.md, "Time" */
-#define DOUBT_TENTHS	   13 /* rule 14: without an answer for 1.3 renewal periods ask another master \
-			       */
+#define DOUBT_TENTHS                                                                               \
+	13 /* rule 14: without an answer for 1.3 renewal periods ask another master                \
+	    */
 #define BYE_RETRY_NS  (200 * NS_PER_MS)
 #define TWIN_SLACK_NS (2 * NS_PER_SEC)
 

@@ -34,9 +34,6 @@
 
 #define NODE_MASTERS_MAX 16
 
-/* Requests of programs under way at once, waiting locks included; past it: STATUS_NO_MEMORY. */
-#define NODE_CALLS_MAX 65536
-
 /* How long a call that is no lock wait goes on after a signal before it is given up: long enough
  * that a master that lives answers first, since no local file system interrupts such calls at all.
  */

@@ -233,7 +233,7 @@ uint64_t node_submit(struct node *n, const struct message *request, void *cookie
 	c = call_new(n, request, cookie);
 	if (!c)
 		return 0;
-	if (HASH_COUNT(n->calls) > NODE_CALLS_MAX)
+	if (HASH_COUNT(n->calls) > NODE_REQUESTS_MAX)
 		answer(n, c, STATUS_NO_MEMORY);
 	else
 		start(n, c, now);

@@ -144,16 +144,22 @@ out_no_memory:
 	return STATUS_NO_MEMORY;
 }
 
+void table_remove_handle(struct table *t, struct handle *h)
+{
+	assert(!h->waiters);
+	DL_DELETE2(h->inode->handles, h, inode_prev, inode_next);
+	DL_DELETE2(h->client->handles, h, client_prev, client_next);
+	HASH_DEL(t->handles, h);
+	free(h);
+}
+
 static void handle_close(struct table *t, struct handle *h, struct moment now)
 {
 	struct inode *inode = h->inode;
 
 	lockset_drop_handle(t, h);
-	assert(!h->waiters);
-	DL_DELETE2(inode->handles, h, inode_prev, inode_next);
-	DL_DELETE2(h->client->handles, h, client_prev, client_next);
-	HASH_DEL(t->handles, h);
-	free(h);
+	lockset_settle(t, inode);
+	table_remove_handle(t, h);
 	inode_use_changed(t, inode, now);
 	inode_put(t, inode);
 }
@@ -166,7 +172,10 @@ void table_close(struct table *t, uint64_t client, uint64_t handle, struct momen
 		handle_close(t, h, now);
 }
 
-/* Waiters go before locks do, so that a dying client is never granted what it gives up (rule 9). */
+/*
+ * All its locks and waiters go before anyone is granted anything, so that a dying client is never
+ * granted what it gives up (rule 9), and the others get theirs in the order of the queue.
+ */
 void table_drop_client(struct table *t, uint64_t id, struct moment now)
 {
 	struct client *client;
@@ -177,8 +186,7 @@ void table_drop_client(struct table *t, uint64_t id, struct moment now)
 	if (!client)
 		return;
 	DL_FOREACH2 (client->handles, h, client_next)
-		while (h->waiters)
-			waiter_free(t, h->waiters);
+		lockset_drop_handle(t, h);
 	DL_FOREACH_SAFE2 (client->held, d, next_dentry, held_next)
 		dentry_unlink(t, d, now);
 	DL_FOREACH_SAFE2 (client->handles, h, next_handle, client_next)

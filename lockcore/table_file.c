@@ -49,6 +49,15 @@ void inode_attr(const struct inode *inode, struct attr *out)
 	};
 }
 
+void inode_discard(struct table *t, struct inode *inode)
+{
+	assert(!inode->dentries && !inode->handles && !inode->size);
+	HASH_DEL(t->inodes, inode);
+	t->files--;
+	free(inode->restore);
+	free(inode);
+}
+
 void inode_changed(struct inode *inode, struct moment now)
 {
 	inode->version++;
@@ -69,6 +78,12 @@ void inode_put(struct table *t, struct inode *inode)
 	t->gone = inode;
 }
 
+/* An idle time longer than the clock will run is for ever. */
+static int64_t idle_until(const struct dentry *d, struct moment now)
+{
+	return d->idle_ns < MOMENT_NEVER - now.boot_ns ? now.boot_ns + d->idle_ns : MOMENT_NEVER;
+}
+
 void inode_use_changed(struct table *t, struct inode *inode, struct moment now)
 {
 	struct dentry *d;
@@ -77,7 +92,7 @@ void inode_use_changed(struct table *t, struct inode *inode, struct moment now)
 		if (d->holder || inode->handles)
 			deadline_clear(&t->idle, &d->idle);
 		else
-			deadline_set(&t->idle, &d->idle, now.boot_ns + d->idle_ns);
+			deadline_set(&t->idle, &d->idle, idle_until(d, now));
 	}
 }
 
@@ -94,8 +109,10 @@ enum status inode_resize(struct table *t, struct inode *inode, uint64_t size)
 		content = NULL;
 	} else {
 		content = realloc(inode->content, size);
-		if (!content)
+		if (!content && size > inode->size)
 			return STATUS_NO_MEMORY;
+		if (!content)
+			content = inode->content; /* larger than it need be */
 		if (size > inode->size)
 			memset(content + inode->size, 0, size - inode->size);
 	}
@@ -211,10 +228,9 @@ static enum status make_file(struct table *t, struct inode *parent, const struct
 	return STATUS_OK;
 
 out_handle:
-	table_close(t, make->client, make->handle, now);
-	return status; /* closing has put the inode */
+	table_remove_handle(t, inode->handles);
 out_inode:
-	inode_put(t, inode);
+	inode_discard(t, inode);
 	return status;
 }
 

@@ -97,6 +97,7 @@ struct waiter {
 		uint64_t client, req;
 	} key;
 	uint64_t ticket;
+	bool exempt; /* scratch of must_wait: waits for the requester, who need not wait for it */
 	struct handle *handle;
 	struct range want; /* in no list */
 	struct range *spares[RANGE_SPARES];
@@ -132,6 +133,7 @@ struct table {
 struct client *table_client(struct table *t, uint64_t id); /* finds or makes; NULL: no memory */
 struct handle *table_handle(struct table *t, uint64_t client, uint64_t id); /* NULL: none */
 enum status table_add_handle(struct table *t, uint64_t client, uint64_t id, struct inode *inode);
+void table_remove_handle(struct table *t, struct handle *h);
 uint64_t table_next_token(struct table *t);
 
 /* table_file.c */
@@ -140,6 +142,8 @@ struct inode *inode_new(struct table *t, uint64_t ino); /* NULL: no memory */
 void inode_attr(const struct inode *inode, struct attr *out);
 /* Frees it, by way of the gone list, if it has neither name nor handle. */
 void inode_put(struct table *t, struct inode *inode);
+/* Frees one that nobody has seen yet: it is not reported gone. */
+void inode_discard(struct table *t, struct inode *inode);
 void inode_changed(struct inode *inode, struct moment now);
 enum status inode_resize(struct table *t, struct inode *inode, uint64_t size);
 /* The use of an inode began or ended: its unheld names' idle time stops or starts. */
@@ -158,8 +162,8 @@ void dentry_unlink(struct table *t, struct dentry *d, struct moment now);
 enum status name_check(const char *name);
 
 /* table_lock.c */
-void waiter_free(struct table *t, struct waiter *w); /* out of every list; does not settle */
 void lockset_settle(struct table *t, struct inode *inode);
+/* Its locks and waiters; the caller settles. */
 void lockset_drop_handle(struct table *t, struct handle *h);
 void lockset_free_if_empty(struct inode *inode);
 

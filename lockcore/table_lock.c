@@ -7,33 +7,46 @@
  *	   │ no one in the way        │ table_cancel, close       │ unlock, close
  *	   └──────────> granted       └──> forgotten              └──> released, then settle
  *
- * A queue is settled whenever something was released or a waiter went. It is enough to walk it
- *once, from its head: a grant can only put more in the way of those behind.
+ * A queue is settled whenever something was released or a waiter went: the first who need not wait
+ * is granted, and again from the head, since a grant that downgrades what its owner held makes way
+ * for those before it too.
  */
 #include "lockcore/table_internal.h"
 
-/*
- * Does an earlier waiter stand in front of this request? Not one that itself waits for the
- * requester's own lock: to wait for it would be to wait for oneself.
- */
-static bool stands_before(const struct lockset *set, const struct range *earlier,
-			  const struct range *want)
+static bool owner_holds(const struct lockset *set, const struct range *want)
 {
 	const struct range *held;
 
-	if (earlier->kind != want->kind || !range_conflicts(earlier, want))
-		return false;
 	DL_FOREACH (set->granted[want->kind], held)
-		if (range_same_owner(held, want) && range_conflicts(held, earlier))
-			return false;
-	return true;
+		if (range_same_owner(held, want))
+			return true;
+	return false;
+}
+
+/*
+ * Does this waiter wait for the requester: for a range that its owner holds, or behind a waiter who
+ * does? To wait for it would be to wait for oneself. The waiters before it are marked already.
+ */
+static bool waits_for(const struct lockset *set, const struct waiter *w, const struct range *want)
+{
+	const struct range *held;
+	const struct waiter *e;
+
+	DL_FOREACH (set->granted[want->kind], held)
+		if (range_same_owner(held, want) && range_conflicts(held, &w->want))
+			return true;
+	for (e = set->queue; e != w; e = e->next)
+		if (e->want.kind == want->kind && e->exempt && range_conflicts(&e->want, &w->want))
+			return true;
+	return false;
 }
 
 /* Must the request wait, for a holder or for one of the waiters before `until` (NULL: all)? */
 static bool must_wait(const struct lockset *set, const struct range *want,
 		      const struct waiter *until)
 {
-	const struct waiter *w;
+	bool holds = owner_holds(set, want);
+	struct waiter *w;
 
 	if (want->mode == LOCK_NONE)
 		return false;
@@ -42,7 +55,10 @@ static bool must_wait(const struct lockset *set, const struct range *want,
 	DL_FOREACH (set->queue, w) {
 		if (w == until)
 			break;
-		if (stands_before(set, &w->want, want))
+		if (w->want.kind != want->kind)
+			continue;
+		w->exempt = holds && waits_for(set, w, want);
+		if (!w->exempt && range_conflicts(&w->want, want))
 			return true;
 	}
 	return false;
@@ -70,7 +86,7 @@ static void waiter_unlink(struct table *t, struct waiter *w)
 	HASH_DEL(t->waiters, w);
 }
 
-void waiter_free(struct table *t, struct waiter *w)
+static void waiter_free(struct table *t, struct waiter *w)
 {
 	waiter_unlink(t, w);
 	range_unreserve(w->spares);
@@ -86,16 +102,26 @@ static void waiter_grant(struct table *t, struct lockset *set, struct waiter *w)
 	DL_APPEND(t->granted, w);
 }
 
+/* The first in the queue that need not wait any longer. */
+static struct waiter *first_due(const struct lockset *set)
+{
+	struct waiter *w;
+
+	DL_FOREACH (set->queue, w)
+		if (!must_wait(set, &w->want, w))
+			return w;
+	return NULL;
+}
+
 void lockset_settle(struct table *t, struct inode *inode)
 {
 	struct lockset *set = inode->locks;
-	struct waiter *w, *next;
+	struct waiter *w;
 
 	if (!set || t->restoring)
 		return;
-	DL_FOREACH_SAFE (set->queue, w, next)
-		if (!must_wait(set, &w->want, w))
-			waiter_grant(t, set, w);
+	while ((w = first_due(set)))
+		waiter_grant(t, set, w);
 	lockset_free_if_empty(inode);
 }
 
@@ -278,7 +304,6 @@ void lockset_drop_handle(struct table *t, struct handle *h)
 		return;
 	for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++)
 		grow(t, -range_drop_handle(&set->granted[kind], h->key.client, h->key.id));
-	lockset_settle(t, h->inode);
 }
 
 /* ---- Restoring ---- */
@@ -294,7 +319,7 @@ enum status table_restore_lock(struct table *t, const struct table_want *want, u
 	t->restoring = true;
 	if (status != STATUS_OK)
 		return status;
-	if (want->mode == LOCK_NONE || token > t->epoch_base)
+	if (want->mode == LOCK_NONE || !token || token > t->epoch_base)
 		return STATUS_INVALID;
 	if (!reserve(h->inode, spares))
 		return STATUS_NO_MEMORY;
@@ -319,7 +344,7 @@ enum status table_restore_wait(struct table *t, const struct table_want *want, u
 	t->restoring = true;
 	if (status != STATUS_OK)
 		return status;
-	if (want->mode == LOCK_NONE || ticket > t->epoch_base ||
+	if (want->mode == LOCK_NONE || !ticket || ticket > t->epoch_base ||
 	    waiter_find(t, want->client, want->req))
 		return STATUS_INVALID;
 	if (!reserve(h->inode, spares))

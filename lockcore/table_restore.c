@@ -10,7 +10,9 @@
 /* What is known so far of an inode's name. */
 struct restore {
 	uint64_t version;	  /* of the record that the attributes and the name come from */
+	uint64_t size;		  /* that it says the file has */
 	uint64_t content_version; /* of the one that the content comes from; 0: none yet */
+	uint64_t content_size;	  /* that it brought; what the inode has beyond is zero */
 	uint64_t parent;
 	uint64_t holder;
 	uint64_t maker_req;
@@ -19,14 +21,6 @@ struct restore {
 	bool named;
 	char name[NAME_MAX_BYTES + 1];
 };
-
-static bool tombed(const struct table *t, uint64_t ino, uint64_t version)
-{
-	for (size_t i = 0; i < t->tomb_count; i++)
-		if (t->tombs[i].ino == ino && t->tombs[i].version >= version)
-			return true;
-	return false;
-}
 
 static void take_attr(struct inode *inode, const struct attr *attr)
 {
@@ -42,6 +36,7 @@ static void take_attr(struct inode *inode, const struct attr *attr)
 static void take_name(struct restore *r, const struct table_record *record)
 {
 	r->version = record->attr.version;
+	r->size = record->attr.size;
 	r->named = record->attr.nlink && record->name;
 	r->parent = record->parent;
 	r->holder = record->holder;
@@ -65,29 +60,35 @@ static struct inode *restoring_inode(struct table *t, uint64_t ino)
 	t->files++;
 	inode->restore = calloc(1, sizeof(*inode->restore));
 	if (!inode->restore) {
-		inode_put(t, inode);
+		inode_discard(t, inode);
 		return NULL;
 	}
 	return inode;
 }
 
+/*
+ * The newest full record brings the content and the newest of all the size. Which one that is shows
+ * only at the end, so that until then there is room for both. Without the content of the one who
+ * wrote last, who is dead, at least the size is kept.
+ */
 static enum status take_content(struct table *t, struct inode *inode,
 				const struct table_record *record)
 {
-	enum status status = STATUS_OK;
+	struct restore *r = inode->restore;
+	bool full = record->full && record->attr.version > r->content_version;
+	uint64_t content_size = full ? record->attr.size : r->content_size;
+	uint64_t size = record->attr.version > r->version ? record->attr.size : r->size;
+	enum status status = inode_resize(t, inode, size > content_size ? size : content_size);
 
-	if (record->full && record->attr.version > inode->restore->content_version) {
-		status = inode_resize(t, inode, record->attr.size);
-		if (status != STATUS_OK)
-			return status;
-		if (inode->size)
-			memcpy(inode->content, record->content, inode->size);
-		inode->restore->content_version = record->attr.version;
-	} else if (record->attr.version > inode->restore->content_version) {
-		/* The one who vouched for the newest content is dead: keep at least its size. */
-		status = inode_resize(t, inode, record->attr.size);
-	}
-	return status;
+	if (status != STATUS_OK || !full)
+		return status;
+	if (content_size)
+		memcpy(inode->content, record->content, content_size);
+	if (inode->size > content_size)
+		memset(inode->content + content_size, 0, inode->size - content_size);
+	r->content_size = content_size;
+	r->content_version = record->attr.version;
+	return STATUS_OK;
 }
 
 static enum status restore_root(struct table *t, const struct attr *attr)
@@ -114,8 +115,6 @@ enum status table_restore_file(struct table *t, const struct table_record *recor
 		return STATUS_INVALID;
 	if (attr->nlink && (!record->name || name_check(record->name) != STATUS_OK))
 		return STATUS_INVALID;
-	if (tombed(t, attr->ino, attr->version))
-		return STATUS_OK;
 	inode = restoring_inode(t, attr->ino);
 	if (!inode)
 		return STATUS_NO_MEMORY;
@@ -124,12 +123,13 @@ enum status table_restore_file(struct table *t, const struct table_record *recor
 		take_attr(inode, attr);
 		take_name(inode->restore, record);
 	}
+	if (!inode->restore->version)
+		inode_discard(t, inode);
 	return status;
 }
 
 enum status table_restore_gone(struct table *t, uint64_t ino, uint64_t version)
 {
-	struct inode *inode = inode_find(t, ino);
 	void *tombs = realloc(t->tombs, (t->tomb_count + 1) * sizeof(*t->tombs));
 
 	t->restoring = true;
@@ -138,8 +138,6 @@ enum status table_restore_gone(struct table *t, uint64_t ino, uint64_t version)
 	t->tombs = tombs;
 	t->tombs[t->tomb_count].ino = ino;
 	t->tombs[t->tomb_count++].version = version;
-	if (inode && inode->restore && inode->restore->version < version)
-		inode->restore->named = false;
 	return STATUS_OK;
 }
 
@@ -172,6 +170,22 @@ static bool link_restored(struct table *t, struct inode *inode, const struct res
 	return true;
 }
 
+/* A removed file has lost its name, but whoever has it open keeps it with its locks. */
+static void bury(struct table *t)
+{
+	for (size_t i = 0; i < t->tomb_count; i++) {
+		struct inode *inode = inode_find(t, t->tombs[i].ino);
+
+		if (!inode || !inode->restore || inode->version > t->tombs[i].version)
+			continue;
+		inode->restore->named = false;
+		inode->version = t->tombs[i].version;
+	}
+	free(t->tombs);
+	t->tombs = NULL;
+	t->tomb_count = 0;
+}
+
 static int by_ino_falling(const struct inode *a, const struct inode *b)
 {
 	return a->ino > b->ino ? -1 : a->ino < b->ino;
@@ -182,6 +196,28 @@ static int by_ticket(const struct waiter *a, const struct waiter *b)
 	return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
 }
 
+/* A name that is not linked again is a change of the file. Returns false if it should have been. */
+static bool finish(struct table *t, struct inode *inode, struct moment now,
+		   bool (*alive)(void *arg, uint64_t client), void *arg)
+{
+	struct restore *r = inode->restore;
+	bool keep = r->named && alive && (!r->holder || alive(arg, r->holder));
+	bool linked = keep && link_restored(t, inode, r);
+	enum status status = inode_resize(t, inode, r->size);
+
+	assert(status == STATUS_OK); /* it never grows here */
+	if (r->named && !linked)
+		inode_changed(inode, now);
+	free(r);
+	inode->restore = NULL;
+	if (inode->locks)
+		DL_SORT(inode->locks->queue, by_ticket);
+	inode_use_changed(t, inode, now);
+	lockset_settle(t, inode);
+	inode_put(t, inode);
+	return linked == keep;
+}
+
 size_t table_restore_end(struct table *t, struct moment now,
 			 bool (*alive)(void *arg, uint64_t client), void *arg)
 {
@@ -189,25 +225,11 @@ size_t table_restore_end(struct table *t, struct moment now,
 	size_t failed = 0;
 
 	t->restoring = false;
+	bury(t);
 	HASH_SRT(hh, t->inodes, by_ino_falling);
-	HASH_ITER (hh, t->inodes, inode, next) {
-		struct restore *r = inode->restore;
-
-		if (!r)
-			continue;
-		if (r->named && alive && (!r->holder || alive(arg, r->holder)))
-			failed += !link_restored(t, inode, r);
-		free(r);
-		inode->restore = NULL;
-		if (inode->locks)
-			DL_SORT(inode->locks->queue, by_ticket);
-		inode_use_changed(t, inode, now);
-		lockset_settle(t, inode);
-		inode_put(t, inode);
-	}
-	free(t->tombs);
-	t->tombs = NULL;
-	t->tomb_count = 0;
+	HASH_ITER (hh, t->inodes, inode, next)
+		if (inode->restore)
+			failed += !finish(t, inode, now, alive, arg);
 	return failed;
 }
 

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Master: the lease master's half of the protocol. It leads by the store's leader cell, keeps
+ *sessions and their leases, executes their requests on the table, and restores the table after a
+ *takeover.
+ *
+ * No I/O and no clock: inputs take `now`; outputs are drained after every batch of inputs and at
+ * master_deadline:
+ *
+ *	master_tick(m, now);
+ *	while (master_next_op(m, &op)) …                   to the store
+ *	while (master_next_packet(m, now, &peer, &packet)) …   to the transport
+ *	while (master_next_event(m, &event)) …             to the log
+ *
+ *	          READ done        SWAP epoch+1 done     LOAD done            all reclaimed, or W
+ *over READING ───────────> TAKING ───────────> LOADING ─────────> GRACE ─────────────> SERVING ^ │
+ *│ └──────── lost the cell, or its lease (TL) ran out ────────┴─────────────────────┘
+ *
+ * Leaving leadership forgets everything: the nodes have it all, and reclaim it from the next epoch.
+ *
+ * Time (protocol.md): a session is believed dead W = TS (1 + rho) / (1 - rho) + 50 ms after its
+ *last renewal arrived; a leader serves until TL after it sent its last successful SWAP.
+ */
+#ifndef LOCKCORE_MASTER_H
+#define LOCKCORE_MASTER_H
+
+#include "lockcore/engine.h"
+#include "lockcore/message.h"
+#include "lockcore/moment.h"
+#include "lockcore/table.h"
+
+#define MASTER_LEASE_DEFAULT_NS (10 * NS_PER_SEC)
+#define MASTER_LEASE_MIN_NS	NS_PER_SEC
+#define MASTER_LEASE_MAX_NS	(3600 * NS_PER_SEC)
+
+#define MASTER_LEADER_LEASE_NS (5 * NS_PER_SEC) /* TL */
+#define MASTER_LEADER_RENEW_NS NS_PER_SEC	/* and how often it is renewed at least */
+#define MASTER_STANDBY_NS      (NS_PER_SEC / 2) /* how often a standby looks at the cell */
+#define MASTER_DRIFT_PERCENT   1		/* rho */
+#define MASTER_SLACK_NS	       (50 * NS_PER_MS)
+#define MASTER_STORE_RETRY_NS  (200 * NS_PER_MS) /* after an operation of unknown outcome */
+
+/* One SWAP acknowledges all renewals that came before it was sent; this is how far SWAPs are apart
+ * at least, so that many nodes cost the store no more than few: at most half a second, a 16th of a
+ * short lease. */
+#define MASTER_SWAP_GAP_MAX_NS (NS_PER_SEC / 2)
+#define MASTER_SWAP_GAP_SHARE  16
+
+#define MASTER_SESSIONS_MAX 10000 /* HELLOs beyond are not answered */
+#define MASTER_REPLIES_MAX  256	  /* answers to HELLO and BYE not yet drained; more are dropped */
+#define MASTER_EVENTS_MAX   64	  /* not yet drained; the oldest give way */
+
+struct master;
+
+struct master_config {
+	uint64_t instance;    /* random, new at each start, not 0 */
+	int64_t lease_ns;     /* TS */
+	uint64_t max_files;   /* contract 3.1 */
+	bool exclusive_store; /* no other process can have the store open: take over at once */
+};
+
+/* NULL: no memory. */
+struct master *master_new(const struct master_config *config, struct moment now);
+void master_free(struct master *m);
+
+/* Takes over the packet's messages that it keeps (their slots become NULL). */
+void master_receive(struct master *m, uint32_t peer, struct packet *p, struct moment now);
+void master_engine_done(struct master *m, const struct engine_outcome *outcome, struct moment now);
+void master_tick(struct master *m, struct moment now);
+int64_t master_deadline(const struct master *m);
+
+bool master_next_op(struct master *m, struct moment now, struct engine_op *out);
+/* The packet borrows the master's messages until the next call: do not packet_deinit it. */
+bool master_next_packet(struct master *m, struct moment now, uint32_t *peer, struct packet *out);
+
+enum master_event_kind {
+	MASTER_EVENT_LEADING,	    /* took over; epoch, count: sessions to reclaim */
+	MASTER_EVENT_GRACE_OVER,    /* epoch, count: names that could not be restored */
+	MASTER_EVENT_STEPPED_DOWN,  /* text: why */
+	MASTER_EVENT_STORE_TROUBLE, /* text: what the store said */
+	MASTER_EVENT_STORE_OLD, /* a node has seen a higher epoch: the store was put back; epoch */
+	MASTER_EVENT_OPENED,	/* node */
+	MASTER_EVENT_RECLAIMED, /* node */
+	MASTER_EVENT_EXPIRED,	/* node: its lease ran out; what it held is free */
+	MASTER_EVENT_LEFT,	/* node said BYE */
+	MASTER_EVENT_TAKEN,	/* node: refused, its id has a live session */
+	MASTER_EVENT_RECLAIM_REFUSED, /* node: it claimed what it cannot have; text */
+	MASTER_EVENT_STRANGER,	      /* peer sent requests for a session that is unknown */
+};
+
+struct master_event {
+	enum master_event_kind kind;
+	uint64_t epoch;
+	size_t count;
+	uint32_t peer;
+	char node[NODE_ID_MAX_BYTES + 1];
+	char text[160];
+};
+
+bool master_next_event(struct master *m, struct master_event *out);
+
+/* ---- Looking ---- */
+
+bool master_is_serving(const struct master *m);
+uint64_t master_epoch(const struct master *m); /* 0: does not lead */
+/* NULL while it does not lead; for tests and figures. */
+struct table *master_table(struct master *m);
+/* W for a lease, ns. */
+int64_t master_wait_ns(int64_t lease_ns);
+
+#endif

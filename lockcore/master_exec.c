@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests of a session to the table, and the answers back. */
+#include "lockcore/master_internal.h"
+
+/* A request with req 0 (an undo) wants no reply. */
+static void reply(struct master *m, struct session *s, const struct message *msg, struct message *r,
+		  enum status status)
+{
+	if (!msg->req)
+		return;
+	r->kind = MESSAGE_REPLY;
+	r->req = msg->req;
+	r->status = status;
+	session_push(m, s, r);
+}
+
+/* Name, holder and content of the file, into a message that borrows them from the table. */
+static void put_record(struct master *m, uint64_t ino, struct message *r, bool content)
+{
+	struct table_record record;
+
+	if (table_record(m->table, ino, &record) != STATUS_OK)
+		return;
+	r->parent = record.parent;
+	r->name = record.name;
+	r->holder = record.holder;
+	r->target = record.maker_req;
+	r->attr = record.attr;
+	if (content) {
+		r->flags |= REPLY_CONTENT;
+		r->data = record.content;
+		r->data_len = record.attr.size;
+	}
+}
+
+/* The session made a change and vouches for it; it is given what it needs for that (rule 7). */
+static void changed(struct master *m, struct session *s, const struct message *msg,
+		    struct message *r)
+{
+	vouch_changed(m, s, r->attr.ino);
+	if (msg->version + 1 != r->attr.version)
+		put_record(m, r->attr.ino, r, true);
+}
+
+static void exec_lookup(struct master *m, struct session *s, const struct message *msg)
+{
+	struct message r = {0};
+	enum status status = msg->name ? table_lookup(m->table, msg->parent, msg->name, &r.attr)
+				       : STATUS_INVALID;
+
+	reply(m, s, msg, &r, status);
+}
+
+static void exec_setattr(struct master *m, struct session *s, const struct message *msg,
+			 struct moment now)
+{
+	struct message r = {0};
+	enum status status = table_setattr(m->table, msg->ino, msg->set, &msg->attr, now, &r.attr);
+
+	if (status == STATUS_OK)
+		changed(m, s, msg, &r);
+	reply(m, s, msg, &r, status);
+}
+
+static void exec_create(struct master *m, struct session *s, const struct message *msg,
+			struct moment now)
+{
+	struct table_make make = {
+		.client = s->instance,
+		.handle = msg->handle,
+		.req = msg->req,
+		.parent = msg->parent,
+		.name = msg->name,
+		.flags = msg->flags,
+		.mode = msg->mode,
+		.uid = msg->uid,
+		.gid = msg->gid,
+		.pid = msg->pid,
+		.idle_ns = msg->idle_ns,
+	};
+	struct message r = {0};
+	bool created = false;
+	enum status status = table_create(m->table, &make, now, &r.attr, &created);
+
+	if (status == STATUS_OK) {
+		put_record(m, r.attr.ino, &r, false);
+		r.flags |= created ? REPLY_CREATED : 0;
+		if (created || (msg->flags & OPEN_TRUNC))
+			vouch_changed(m, s, r.attr.ino);
+	}
+	reply(m, s, msg, &r, status);
+}
+
+static void exec_open(struct master *m, struct session *s, const struct message *msg,
+		      struct moment now)
+{
+	struct message r = {0};
+	enum status status =
+		table_open(m->table, s->instance, msg->handle, msg->ino, msg->flags, now, &r.attr);
+
+	if (status == STATUS_OK) {
+		put_record(m, msg->ino, &r, false);
+		if (msg->flags & OPEN_TRUNC)
+			vouch_changed(m, s, msg->ino);
+	}
+	reply(m, s, msg, &r, status);
+}
+
+static void exec_read(struct master *m, struct session *s, const struct message *msg)
+{
+	struct message r = {0};
+	enum status status =
+		table_read(m->table, msg->ino, msg->start, msg->length, &r.data, &r.data_len);
+
+	reply(m, s, msg, &r, status);
+}
+
+static void exec_write(struct master *m, struct session *s, const struct message *msg,
+		       struct moment now)
+{
+	struct message r = {0};
+	enum status status = table_write(m->table, msg->ino, msg->start, msg->flags, msg->data,
+					 msg->data_len, now, &r.attr, &r.start);
+
+	if (status == STATUS_OK)
+		changed(m, s, msg, &r);
+	reply(m, s, msg, &r, status);
+}
+
+/* The name's file may live on, open somewhere; then the session vouches for the rest of its life.
+ */
+static void exec_unlink(struct master *m, struct session *s, const struct message *msg,
+			struct moment now)
+{
+	struct message r = {0};
+	enum status status = table_unlink(m->table, msg->parent, msg->name, s->instance,
+					  msg->target, now, &r.attr);
+	uint64_t ino;
+	bool gone = false;
+
+	if (status == STATUS_OK) {
+		vouch_changed(m, s, r.attr.ino);
+		while (table_next_gone(m->table, &ino)) {
+			assert(ino == r.attr.ino);
+			gone = true;
+			r.flags |= vouch_gone(m, s, ino);
+		}
+		if (!gone)
+			put_record(m, r.attr.ino, &r, true);
+	}
+	reply(m, s, msg, &r, status);
+	if (r.flags & REPLY_TOMB)
+		vouch_tomb_pushed(m, s, r.attr.ino);
+}
+
+static void exec_readdir(struct master *m, struct session *s, const struct message *msg)
+{
+	struct entry entries[LISTING_MAX];
+	struct message r = {.entries = entries};
+	bool end = false;
+	enum status status = table_list(m->table, msg->ino, (uint64_t)msg->start, entries,
+					LISTING_MAX, &r.entry_count, &end);
+
+	r.flags = end ? REPLY_END : 0;
+	reply(m, s, msg, &r, status);
+}
+
+static void exec_statfs(struct master *m, struct session *s, const struct message *msg)
+{
+	struct table_counts counts;
+	struct message r = {0};
+
+	table_counts(m->table, &counts);
+	r.length = counts.max_files;
+	r.start = (int64_t)counts.files;
+	r.target = counts.content_bytes;
+	reply(m, s, msg, &r, STATUS_OK);
+}
+
+static struct table_want as_want(const struct session *s, const struct message *msg)
+{
+	return (struct table_want){
+		.client = s->instance,
+		.req = msg->req,
+		.ino = msg->ino,
+		.handle = msg->handle,
+		.owner = msg->owner,
+		.kind = msg->lock_kind,
+		.mode = msg->lock_mode,
+		.start = msg->start,
+		.end = msg->end,
+		.wait = (msg->flags & LOCK_WAIT) != 0,
+		.pid = msg->pid,
+	};
+}
+
+static void exec_lock(struct master *m, struct session *s, const struct message *msg)
+{
+	struct table_want want = as_want(s, msg);
+	struct table_got got;
+	struct message r = {0};
+	enum status status = table_lock(m->table, &want, &got);
+
+	if (status == STATUS_OK && got.queued) {
+		r.kind = MESSAGE_QUEUED;
+		r.req = msg->req;
+		r.ticket = got.ticket;
+		session_push(m, s, &r);
+		return; /* the reply comes with the grant */
+	}
+	r.token = got.token;
+	reply(m, s, msg, &r, status);
+}
+
+static void exec_testlock(struct master *m, struct session *s, const struct message *msg)
+{
+	struct table_want want = as_want(s, msg);
+	struct table_holder holder = {0};
+	struct message r = {0};
+	enum status status = table_test_lock(m->table, &want, &holder);
+
+	r.lock_mode = holder.mode;
+	r.start = holder.start;
+	r.end = holder.end;
+	/* A process number means something on its own node only (contract 5.1). */
+	r.pid = holder.client == s->instance ? holder.pid : 0;
+	reply(m, s, msg, &r, status);
+}
+
+static void exec_getattr(struct master *m, struct session *s, const struct message *msg)
+{
+	struct message r = {0};
+	enum status status = table_getattr(m->table, msg->ino, &r.attr);
+
+	reply(m, s, msg, &r, status);
+}
+
+void exec_request(struct master *m, struct session *s, const struct message *msg, struct moment now)
+{
+	switch (msg->kind) {
+	case MESSAGE_LOOKUP:
+		exec_lookup(m, s, msg);
+		break;
+	case MESSAGE_GETATTR:
+		exec_getattr(m, s, msg);
+		break;
+	case MESSAGE_SETATTR:
+		exec_setattr(m, s, msg, now);
+		break;
+	case MESSAGE_CREATE:
+		exec_create(m, s, msg, now);
+		break;
+	case MESSAGE_OPEN:
+		exec_open(m, s, msg, now);
+		break;
+	case MESSAGE_READ:
+		exec_read(m, s, msg);
+		break;
+	case MESSAGE_WRITE:
+		exec_write(m, s, msg, now);
+		break;
+	case MESSAGE_UNLINK:
+		exec_unlink(m, s, msg, now);
+		break;
+	case MESSAGE_READDIR:
+		exec_readdir(m, s, msg);
+		break;
+	case MESSAGE_STATFS:
+		exec_statfs(m, s, msg);
+		break;
+	case MESSAGE_LOCK:
+		exec_lock(m, s, msg);
+		break;
+	case MESSAGE_TESTLOCK:
+		exec_testlock(m, s, msg);
+		break;
+	case MESSAGE_CLOSE:
+		table_close(m->table, s->instance, msg->handle, now);
+		break;
+	case MESSAGE_CANCEL:
+		table_cancel(m->table, s->instance, msg->target);
+		break;
+	default:
+		break; /* no request: dropped */
+	}
+	exec_drain(m);
+}
+
+void exec_drain(struct master *m)
+{
+	struct table_grant grant;
+	uint64_t ino;
+
+	while (table_next_grant(m->table, &grant)) {
+		struct session *s = session_find(m, grant.client);
+		struct message r = {
+			.kind = MESSAGE_REPLY,
+			.req = grant.req,
+			.token = grant.token,
+		};
+
+		if (s)
+			session_push(m, s, &r);
+	}
+	while (table_next_gone(m->table, &ino))
+		vouch_gone(m, NULL, ino);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Grace: after a takeover the sessions of the registry reclaim what they keep (protocol rules 5 to
+ * 7).
+ *
+ * Nothing is granted meanwhile: requests are held back in their order. Grace ends when every
+ * session has reclaimed or is durably deleted. One that is not heard of is deleted when W is over;
+ * one that said HELLO has a new promise, and only its own expiry ends it.
+ */
+#include "lockcore/master_internal.h"
+
+void grace_begin(struct master *m, struct moment now)
+{
+	m->state = MASTER_GRACE;
+	grace_check_end(m, now);
+}
+
+/* ---- Reclaim ---- */
+
+static struct table_want as_want(const struct session *s, const struct message *msg)
+{
+	return (struct table_want){
+		.client = s->instance,
+		.req = msg->req,
+		.ino = msg->ino,
+		.handle = msg->handle,
+		.owner = msg->owner,
+		.kind = msg->lock_kind,
+		.mode = msg->lock_mode,
+		.start = msg->start,
+		.end = msg->end,
+		.pid = msg->pid,
+	};
+}
+
+static enum status reclaim_file(struct master *m, struct session *s, const struct message *msg,
+				struct moment now)
+{
+	struct table_record record = {
+		.attr = msg->attr,
+		.parent = msg->parent,
+		.name = msg->name,
+		.holder = msg->holder,
+		.maker_req = msg->target,
+		.content = msg->data,
+		.full = (msg->flags & RECORD_FULL) != 0,
+	};
+
+	if (record.full && msg->data_len != msg->attr.size)
+		return STATUS_INVALID;
+	if (msg->flags & RECORD_VOUCHED)
+		vouch_reclaimed(m, s, msg->attr.ino, msg->attr.version, false);
+	return table_restore_file(m->table, &record, now);
+}
+
+static enum status reclaim(struct master *m, struct session *s, const struct message *msg,
+			   struct moment now)
+{
+	struct table_want want = as_want(s, msg);
+
+	switch (msg->kind) {
+	case MESSAGE_RECLAIM_FILE:
+		return reclaim_file(m, s, msg, now);
+	case MESSAGE_RECLAIM_GONE:
+		vouch_reclaimed(m, s, msg->ino, msg->version, true);
+		return table_restore_gone(m->table, msg->ino, msg->version);
+	case MESSAGE_RECLAIM_OPEN:
+		return table_restore_open(m->table, s->instance, msg->handle, msg->ino);
+	case MESSAGE_RECLAIM_LOCK:
+		return table_restore_lock(m->table, &want, msg->token);
+	case MESSAGE_RECLAIM_WAIT:
+		return table_restore_wait(m->table, &want, msg->ticket);
+	default:
+		return STATUS_INVALID;
+	}
+}
+
+static void reclaim_done(struct master *m, struct session *s, struct moment now)
+{
+	s->state = SESSION_LIVE;
+	m->unreclaimed--;
+	master_tell(m, MASTER_EVENT_RECLAIMED, s, 0, NULL);
+	grace_check_end(m, now);
+}
+
+/*
+ * A claim that cannot be true is never legal (rule 6): the session is refused as a whole, and what
+ * it held is freed once that is durable. A session that began in this epoch has nothing to reclaim
+ * but says so too.
+ */
+void grace_reclaim(struct master *m, struct session *s, const struct message *msg,
+		   struct moment now)
+{
+	enum status status;
+
+	if (s->state == SESSION_LIVE && msg->kind == MESSAGE_RECLAIM_DONE)
+		return;
+	if (s->state != SESSION_RECLAIMING || m->state != MASTER_GRACE) {
+		master_tell(m, MASTER_EVENT_RECLAIM_REFUSED, s, 0,
+			    "it came after the end of grace");
+		session_kill(m, s);
+		return;
+	}
+	if (msg->kind == MESSAGE_RECLAIM_DONE) {
+		reclaim_done(m, s, now);
+		return;
+	}
+	status = reclaim(m, s, msg, now);
+	if (status == STATUS_NO_MEMORY) {
+		m->doomed = true;
+	} else if (status != STATUS_OK) {
+		master_tell(m, MASTER_EVENT_RECLAIM_REFUSED, s, 0, message_kind_name(msg->kind));
+		session_kill(m, s);
+	}
+}
+
+/* ---- Requests held back ---- */
+
+void grace_hold(struct master *m, struct session *s, struct message **slot)
+{
+	/* No node has more requests under way than it may. */
+	if (s->held_count == NODE_REQUESTS_MAX) {
+		session_kill(m, s);
+		return;
+	}
+	DL_APPEND(s->held, *slot);
+	s->held_count++;
+	*slot = NULL;
+}
+
+/*
+ * What an earlier master may have executed already goes first: others may have seen its effect, and
+ * new requests must not find it undone.
+ */
+static void release_held(struct master *m, struct session *s, bool retries, struct moment now)
+{
+	struct message *msg, *next;
+
+	DL_FOREACH_SAFE (s->held, msg, next) {
+		if (retries && !(msg->flags & MESSAGE_RETRY))
+			break;
+		DL_DELETE(s->held, msg);
+		s->held_count--;
+		exec_request(m, s, msg, now);
+		message_free(msg);
+	}
+}
+
+static bool is_live(void *arg, uint64_t client)
+{
+	const struct session *s = session_find(arg, client);
+
+	return s && s->state == SESSION_LIVE;
+}
+
+static void grace_end(struct master *m, struct moment now)
+{
+	struct session *s;
+	size_t lost = table_restore_end(m->table, now, is_live, m);
+
+	m->state = MASTER_SERVING;
+	master_tell(m, MASTER_EVENT_GRACE_OVER, NULL, lost, NULL);
+	exec_drain(m);
+	vouch_grace_over(m);
+	for (s = m->sessions; s; s = s->hh.next)
+		release_held(m, s, true, now);
+	for (s = m->sessions; s; s = s->hh.next)
+		release_held(m, s, false, now);
+	exec_drain(m);
+}
+
+/* W is over: whoever has not been heard of cannot believe any more (rule 5). */
+static void delete_absent(struct master *m)
+{
+	struct session *s, *next;
+
+	HASH_ITER (hh, m->sessions, s, next)
+		if (s->state == SESSION_ABSENT)
+			session_kill(m, s);
+}
+
+void grace_check_end(struct master *m, struct moment now)
+{
+	if (m->state != MASTER_GRACE)
+		return;
+	if (now.boot_ns >= m->grace_end_ns) {
+		delete_absent(m);
+		m->grace_end_ns = MOMENT_NEVER;
+	}
+	if (!m->unreclaimed)
+		grace_end(m, now);
+}

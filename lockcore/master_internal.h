@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The master's insides, shared by master*.c alone.
+ *
+ *	master.c          leading: the cell, its lease, takeover, stepping down; what is drained
+ *	master_session.c  HELLO, renewals, expiry, BYE, packets
+ *	master_grace.c    reclaim and the end of grace
+ *	master_exec.c     requests to the table and back
+ *	master_vouch.c    which session vouches for which file
+ */
+#ifndef LOCKCORE_MASTER_INTERNAL_H
+#define LOCKCORE_MASTER_INTERNAL_H
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <utlist.h>
+
+#include "lockcore/channel.h"
+#include "lockcore/deadline.h"
+#include "lockcore/master.h"
+
+enum master_state { MASTER_READING, MASTER_TAKING, MASTER_LOADING, MASTER_GRACE, MASTER_SERVING };
+
+/*
+ *	HELLO                  PUT done
+ *	──────> REGISTERING ─────────────────────────────> LIVE
+ *	LOAD               HELLO               DONE          │ expiry, BYE
+ *	──────> ABSENT ──────────> RECLAIMING ─────> LIVE    v            DELETE done
+ *	           └── W over ─────────┴── expiry ──────> DYING ──────────────────> freed
+ */
+enum session_state {
+	SESSION_REGISTERING,
+	SESSION_ABSENT, /* in the registry, not heard of in this epoch */
+	SESSION_RECLAIMING,
+	SESSION_LIVE,
+	SESSION_DYING,
+};
+
+/* An answer that is owed once a SWAP sent after the question has succeeded (rule 3). */
+struct owed {
+	bool due;
+	int64_t stamp_ns;   /* to be echoed */
+	uint64_t need_swap; /* the number of that SWAP; 0: need none */
+};
+
+struct session {
+	UT_hash_handle hh;	/* master.sessions, by instance */
+	UT_hash_handle hh_node; /* master.nodes, by node */
+	char node[NODE_ID_MAX_BYTES + 1];
+	uint64_t instance;
+	enum session_state state;
+	uint32_t peer; /* where it was heard of last */
+	bool said_bye;
+	struct deadline expiry; /* DYING: when to ask the store again */
+	struct deadline wake;	/* the channel's */
+	struct channel channel;
+	struct owed welcome, renewed;
+	struct message *held; /* requests that came in grace, in order */
+	size_t held_count;
+	struct pending *pendings; /* master_vouch.c */
+	bool ready;		  /* in master.ready */
+	struct session *ready_prev, *ready_next;
+};
+
+/* An operation on its way to the store or not yet drained. */
+struct op {
+	struct engine_op op;
+	int64_t sent_ns;
+	struct op *prev, *next;
+};
+
+/* An answer to a peer that has no session. */
+struct reply {
+	uint32_t peer;
+	uint64_t instance;
+	struct message message;
+};
+
+struct vouch;
+
+struct master {
+	struct master_config config;
+	enum master_state state;
+	struct engine_cell cell; /* as known */
+	uint64_t epoch;		 /* while it leads */
+	uint64_t epoch_floor;	 /* the next takeover must go above */
+	int64_t valid_ns;	 /* it leads until then */
+	int64_t grace_end_ns;
+	int64_t look_at_ns; /* READING: when to look at the cell */
+	int64_t seen_ns;    /* READING: when the cell as it is was seen first */
+	bool doomed;	    /* no memory for what must be told: step down */
+
+	struct op *ops;	    /* not drained */
+	struct op *running; /* drained, outcome unknown yet */
+	uint64_t op_ids;
+	bool swap_running;
+	uint64_t swaps_sent, swaps_done;
+	int64_t swap_at_ns; /* the next SWAP is due */
+	int64_t swap_sent_ns;
+
+	struct session *sessions;
+	struct session *nodes;
+	struct session *ready;
+	size_t unreclaimed; /* sessions that grace waits for */
+	struct deadlines expiries;
+	struct deadlines wakes;
+	struct table *table;
+	struct vouch *vouches;
+
+	struct reply replies[MASTER_REPLIES_MAX];
+	size_t reply_first, reply_count;
+	struct master_event events[MASTER_EVENTS_MAX];
+	size_t event_first, event_count;
+	struct message scratch[2];
+	struct reply lent;
+};
+
+/* master.c */
+void master_tell(struct master *m, enum master_event_kind kind, const struct session *s,
+		 uint64_t number, const char *text);
+void master_step_down(struct master *m, struct moment now, const char *why);
+bool master_leads(const struct master *m);
+void master_check(struct master *m,
+		  struct moment now); /* the lease, before anything else (rule 1) */
+/* False: no memory. */
+bool master_op(struct master *m, enum engine_kind kind, const struct session *s);
+void master_want_swap(struct master *m, struct moment now);
+
+/* master_session.c */
+struct session *session_find(struct master *m, uint64_t instance);
+struct session *session_new(struct master *m, const char *node, uint64_t instance,
+			    enum session_state state); /* NULL: no memory, or too many */
+void session_free(struct master *m, struct session *s);
+void session_push(struct master *m, struct session *s, const struct message *msg);
+void session_ready(struct master *m, struct session *s);
+void session_kill(struct master *m, struct session *s);
+void session_stored(struct master *m, const struct engine_op *op,
+		    const struct engine_outcome *outcome, struct moment now);
+void sessions_tick(struct master *m, struct moment now);
+void sessions_confirmed(struct master *m); /* swaps_done has grown */
+bool session_next_packet(struct master *m, struct moment now, uint32_t *peer, struct packet *out);
+
+/* master_grace.c */
+void grace_begin(struct master *m, struct moment now);
+void grace_reclaim(struct master *m, struct session *s, const struct message *msg,
+		   struct moment now);
+void grace_hold(struct master *m, struct session *s, struct message **slot);
+void grace_check_end(struct master *m, struct moment now);
+
+/* master_exec.c */
+void exec_request(struct master *m, struct session *s, const struct message *msg,
+		  struct moment now);
+/* Tells those whom a step on the table concerns. */
+void exec_drain(struct master *m);
+
+/* master_vouch.c */
+void vouch_changed(struct master *m, struct session *s, uint64_t ino);
+/* The file is gone, by an unlink of s (NULL: otherwise). What the reply to s says: REPLY_GONE or
+ * _TOMB. */
+uint32_t vouch_gone(struct master *m, struct session *s, uint64_t ino);
+/* The reply with REPLY_TOMB is pushed: once it is acknowledged the others are told. */
+void vouch_tomb_pushed(struct master *m, struct session *s, uint64_t ino);
+void vouch_acked(struct master *m, struct session *s);
+void vouch_session_gone(struct master *m, struct session *s);
+void vouch_reclaimed(struct master *m, struct session *s, uint64_t ino, uint64_t version,
+		     bool gone);
+void vouch_grace_over(struct master *m);
+void vouch_free_all(struct master *m);
+
+#endif

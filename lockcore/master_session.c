@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions: HELLO, renewals, expiry, BYE, and the packets to a node (protocol rules 2 to 4, 9, 15).
+ */
+#include "lockcore/master_internal.h"
+
+/* ---- Life of the struct ---- */
+
+struct session *session_find(struct master *m, uint64_t instance)
+{
+	struct session *s;
+
+	HASH_FIND(hh, m->sessions, &instance, sizeof(instance), s);
+	return s;
+}
+
+static struct session *find_node(struct master *m, const char *node)
+{
+	struct session *s;
+
+	HASH_FIND(hh_node, m->nodes, node, strlen(node), s);
+	return s;
+}
+
+static bool reserve_deadlines(struct master *m, struct session *s)
+{
+	if (!deadline_reserve(&m->expiries))
+		return false;
+	if (deadline_reserve(&m->wakes))
+		return true;
+	deadline_release(&m->expiries, &s->expiry);
+	return false;
+}
+
+struct session *session_new(struct master *m, const char *node, uint64_t instance,
+			    enum session_state state)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	assert(strlen(node) <= NODE_ID_MAX_BYTES);
+	if (!s || HASH_COUNT(m->sessions) >= MASTER_SESSIONS_MAX || !reserve_deadlines(m, s))
+		goto out_free;
+	strcpy(s->node, node);
+	s->instance = instance;
+	s->state = state;
+	channel_init(&s->channel);
+	HASH_ADD(hh, m->sessions, instance, sizeof(instance), s);
+	if (!s->hh.tbl)
+		goto out_release;
+	HASH_ADD_KEYPTR(hh_node, m->nodes, s->node, strlen(s->node), s);
+	if (!s->hh_node.tbl)
+		goto out_unhash;
+	m->unreclaimed += state == SESSION_ABSENT;
+	return s;
+
+out_unhash:
+	HASH_DEL(m->sessions, s);
+out_release:
+	deadline_release(&m->expiries, &s->expiry);
+	deadline_release(&m->wakes, &s->wake);
+out_free:
+	free(s);
+	return NULL;
+}
+
+void session_free(struct master *m, struct session *s)
+{
+	struct message *msg, *next;
+
+	vouch_session_gone(m, s);
+	if (s->ready)
+		DL_DELETE2(m->ready, s, ready_prev, ready_next);
+	HASH_DEL(m->sessions, s);
+	HASH_DELETE(hh_node, m->nodes, s);
+	deadline_release(&m->expiries, &s->expiry);
+	deadline_release(&m->wakes, &s->wake);
+	channel_deinit(&s->channel);
+	DL_FOREACH_SAFE (s->held, msg, next) {
+		DL_DELETE(s->held, msg);
+		message_free(msg);
+	}
+	free(s);
+}
+
+/* ---- Telling a node ---- */
+
+void session_ready(struct master *m, struct session *s)
+{
+	if (s->ready)
+		return;
+	s->ready = true;
+	DL_APPEND2(m->ready, s, ready_prev, ready_next);
+}
+
+void session_push(struct master *m, struct session *s, const struct message *msg)
+{
+	struct message *copy = message_copy(msg);
+
+	if (!copy) {
+		m->doomed = true;
+		return;
+	}
+	channel_push(&s->channel, copy);
+	session_ready(m, s);
+}
+
+static void reply_to(struct master *m, uint32_t peer, uint64_t instance,
+		     const struct message *message)
+{
+	struct reply *r;
+
+	if (m->reply_count == MASTER_REPLIES_MAX)
+		return;
+	r = &m->replies[(m->reply_first + m->reply_count++) % MASTER_REPLIES_MAX];
+	*r = (struct reply){.peer = peer, .instance = instance, .message = *message};
+}
+
+/* ---- Dying (rule 4): delete durably, then free ---- */
+
+static bool is_alive(const struct session *s)
+{
+	return s->state == SESSION_LIVE || s->state == SESSION_RECLAIMING;
+}
+
+void session_kill(struct master *m, struct session *s)
+{
+	if (s->state == SESSION_DYING)
+		return;
+	/* Grace goes on waiting for it until it is deleted. */
+	m->unreclaimed += s->state == SESSION_REGISTERING || s->state == SESSION_LIVE;
+	s->state = SESSION_DYING;
+	deadline_clear(&m->expiries, &s->expiry);
+	deadline_clear(&m->wakes, &s->wake);
+	if (!master_op(m, ENGINE_DELETE, s))
+		m->doomed = true;
+}
+
+static void deleted(struct master *m, struct session *s, struct moment now)
+{
+	struct message farewell = {.kind = MESSAGE_FAREWELL, .target = s->instance};
+
+	master_tell(m, s->said_bye ? MASTER_EVENT_LEFT : MASTER_EVENT_EXPIRED, s, 0, NULL);
+	if (s->said_bye)
+		reply_to(m, s->peer, s->instance, &farewell);
+	table_drop_client(m->table, s->instance, now);
+	exec_drain(m);
+	m->unreclaimed--;
+	session_free(m, s);
+}
+
+static void extend(struct master *m, struct session *s, struct moment now)
+{
+	deadline_set(&m->expiries, &s->expiry, now.boot_ns + master_wait_ns(m->config.lease_ns));
+}
+
+static void registered(struct master *m, struct session *s, struct moment now)
+{
+	s->state = SESSION_LIVE;
+	extend(m, s, now);
+	s->welcome.due = true;
+	s->welcome.need_swap = 0; /* the write itself was fenced by the epoch */
+	master_tell(m, MASTER_EVENT_OPENED, s, 0, NULL);
+	session_ready(m, s);
+}
+
+/* Of a PUT or DELETE of unknown outcome nothing is believed; it is simply done again. */
+void session_stored(struct master *m, const struct engine_op *op,
+		    const struct engine_outcome *outcome, struct moment now)
+{
+	struct session *s = session_find(m, op->session.instance);
+
+	if (!s)
+		return;
+	if (outcome->result == ENGINE_UNKNOWN)
+		deadline_set(&m->expiries, &s->expiry, now.boot_ns + MASTER_STORE_RETRY_NS);
+	else if (op->kind == ENGINE_PUT && s->state == SESSION_REGISTERING)
+		registered(m, s, now);
+	else if (op->kind == ENGINE_DELETE && s->state == SESSION_DYING)
+		deleted(m, s, now);
+}
+
+/* ---- HELLO, RENEW, BYE ---- */
+
+static void owe(struct master *m, struct owed *o, int64_t stamp_ns, struct moment now)
+{
+	*o = (struct owed){
+		.due = true,
+		.stamp_ns = stamp_ns,
+		.need_swap = m->swaps_sent + 1,
+	};
+	master_want_swap(m, now);
+}
+
+static int64_t rest_ns(const struct master *m, const struct session *s, struct moment now)
+{
+	int64_t end = s->state == SESSION_ABSENT ? m->grace_end_ns : s->expiry.at_ns;
+
+	return s->state == SESSION_DYING || end < now.boot_ns ? 1 : end - now.boot_ns;
+}
+
+static void hello_again(struct master *m, struct session *s, uint32_t peer,
+			const struct message *msg, struct moment now)
+{
+	struct message expired = {.kind = MESSAGE_EXPIRED, .text = "its lease ran out"};
+
+	if (s->state == SESSION_DYING) {
+		reply_to(m, peer, s->instance, &expired);
+		return;
+	}
+	s->peer = peer;
+	if (s->state == SESSION_REGISTERING) {
+		s->welcome.stamp_ns = msg->stamp_ns;
+		return;
+	}
+	if (s->state == SESSION_ABSENT)
+		s->state = SESSION_RECLAIMING;
+	channel_rewind(&s->channel);
+	extend(m, s, now);
+	owe(m, &s->welcome, msg->stamp_ns, now);
+}
+
+static void hello_first(struct master *m, uint64_t instance, uint32_t peer,
+			const struct message *msg, struct moment now)
+{
+	struct message expired = {
+		.kind = MESSAGE_EXPIRED,
+		.text = "the master does not know it",
+	};
+	struct session *other = find_node(m, msg->text), *s;
+	struct message taken = {.kind = MESSAGE_TAKEN};
+
+	if (msg->resume) {
+		reply_to(m, peer, instance, &expired);
+		return;
+	}
+	if (other) {
+		taken.lease_ns = rest_ns(m, other, now);
+		reply_to(m, peer, instance, &taken);
+		master_tell(m, MASTER_EVENT_TAKEN, other, 0, NULL);
+		return;
+	}
+	s = session_new(m, msg->text, instance, SESSION_REGISTERING);
+	if (!s)
+		return; /* as if lost: it will be said again */
+	s->peer = peer;
+	s->welcome.stamp_ns = msg->stamp_ns;
+	extend(m, s, now);
+	if (!master_op(m, ENGINE_PUT, s))
+		m->doomed = true;
+}
+
+static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
+		     const struct message *msg, struct moment now)
+{
+	struct session *s = session_find(m, p->instance);
+
+	if (!msg->text || !*msg->text || strlen(msg->text) > NODE_ID_MAX_BYTES || !p->instance)
+		return;
+	if (msg->epoch > m->epoch && msg->epoch < UINT64_C(1) << (62 - TABLE_EPOCH_SHIFT)) {
+		/* Rule 10: the store is older than what was once promised from it. */
+		m->epoch_floor = msg->epoch;
+		master_tell(m, MASTER_EVENT_STORE_OLD, NULL, 0, NULL);
+		master_step_down(m, now, "the store was put back to an old state");
+		return;
+	}
+	if (s && !strcmp(s->node, msg->text))
+		hello_again(m, s, peer, msg, now);
+	else if (!s)
+		hello_first(m, p->instance, peer, msg, now);
+}
+
+static void on_renew(struct master *m, struct session *s, const struct message *msg,
+		     struct moment now)
+{
+	if (!s || !is_alive(s))
+		return;
+	extend(m, s, now);
+	owe(m, &s->renewed, msg->stamp_ns, now);
+}
+
+/* The session itself says that it has stopped believing: no need to wait for its lease. */
+static void on_bye(struct master *m, const struct packet *p, uint32_t peer,
+		   const struct message *msg, struct moment now)
+{
+	struct session *s = session_find(m, msg->target);
+	struct message farewell = {.kind = MESSAGE_FAREWELL, .target = msg->target};
+
+	if (!s) {
+		reply_to(m, peer, p->instance, &farewell);
+	} else if (msg->text && !strcmp(s->node, msg->text)) {
+		s->said_bye = true;
+		s->peer = peer;
+		session_kill(m, s);
+	}
+}
+
+static void on_session_message(struct master *m, uint32_t peer, const struct packet *p,
+			       const struct message *msg, struct moment now)
+{
+	switch (msg->kind) {
+	case MESSAGE_HELLO:
+		on_hello(m, p, peer, msg, now);
+		break;
+	case MESSAGE_RENEW:
+		if (p->epoch == m->epoch)
+			on_renew(m, session_find(m, p->instance), msg, now);
+		break;
+	case MESSAGE_BYE:
+		on_bye(m, p, peer, msg, now);
+		break;
+	default:
+		break; /* a master's message: not for us */
+	}
+}
+
+/* ---- What arrives ---- */
+
+static bool is_reclaim(const struct message *msg)
+{
+	return msg->kind >= MESSAGE_RECLAIM_FILE && msg->kind <= MESSAGE_RECLAIM_DONE;
+}
+
+/* Takes the message's slot if it keeps it. */
+static void on_ordered(struct master *m, struct session *s, struct message **slot,
+		       struct moment now)
+{
+	if (!channel_accept(&s->channel, (*slot)->seq, now))
+		return;
+	if (is_reclaim(*slot))
+		grace_reclaim(m, s, *slot, now);
+	else if (m->state == MASTER_GRACE)
+		grace_hold(m, s, slot);
+	else
+		exec_request(m, s, *slot, now);
+}
+
+static void take_ordered(struct master *m, uint32_t peer, struct packet *p, struct moment now)
+{
+	struct session *s = session_find(m, p->instance);
+	uint64_t epoch = m->epoch;
+
+	if (!s || !is_alive(s) || p->epoch != epoch) {
+		struct session stranger = {.peer = peer};
+
+		for (size_t i = 0; i < p->count; i++)
+			if (message_is_ordered(p->messages[i])) {
+				master_tell(m, MASTER_EVENT_STRANGER, &stranger, 0, NULL);
+				break;
+			}
+		return;
+	}
+	if (!channel_acked(&s->channel, p->ack, now))
+		return;
+	s->peer = peer;
+	vouch_acked(m, s);
+	for (size_t i = 0; i < p->count && m->epoch == epoch && is_alive(s); i++)
+		if (message_is_ordered(p->messages[i]))
+			on_ordered(m, s, &p->messages[i], now);
+	if (m->epoch == epoch)
+		session_ready(m, s);
+}
+
+void master_receive(struct master *m, uint32_t peer, struct packet *p, struct moment now)
+{
+	struct message not_me = {.kind = MESSAGE_NOT_ME};
+
+	master_check(m, now);
+	for (size_t i = 0; i < p->count; i++) {
+		if (!master_leads(m)) {
+			if (p->messages[i]->kind == MESSAGE_HELLO)
+				reply_to(m, peer, p->instance, &not_me);
+			continue;
+		}
+		if (!message_is_ordered(p->messages[i]))
+			on_session_message(m, peer, p, p->messages[i], now);
+	}
+	if (master_leads(m))
+		take_ordered(m, peer, p, now);
+	if (master_leads(m))
+		exec_drain(m);
+}
+
+/* ---- Time ---- */
+
+static struct session *by_expiry(struct deadline *d)
+{
+	return (struct session *)(void *)((char *)d - offsetof(struct session, expiry));
+}
+
+static struct session *by_wake(struct deadline *d)
+{
+	return (struct session *)(void *)((char *)d - offsetof(struct session, wake));
+}
+
+static void expiry_due(struct master *m, struct session *s)
+{
+	if (s->state == SESSION_REGISTERING || s->state == SESSION_DYING) {
+		/* The store's answer was unknown: ask again. */
+		if (!master_op(m, s->state == SESSION_DYING ? ENGINE_DELETE : ENGINE_PUT, s))
+			m->doomed = true;
+	} else {
+		session_kill(m, s);
+	}
+}
+
+void sessions_tick(struct master *m, struct moment now)
+{
+	struct deadline *due;
+
+	while ((due = deadlines_due(&m->expiries, now.boot_ns)))
+		expiry_due(m, by_expiry(due));
+	while ((due = deadlines_due(&m->wakes, now.boot_ns))) {
+		channel_tick(&by_wake(due)->channel, now);
+		session_ready(m, by_wake(due));
+	}
+}
+
+void sessions_confirmed(struct master *m)
+{
+	struct session *s;
+
+	for (s = m->sessions; s; s = s->hh.next)
+		if ((s->welcome.due && s->welcome.need_swap <= m->swaps_done) ||
+		    (s->renewed.due && s->renewed.need_swap <= m->swaps_done))
+			session_ready(m, s);
+}
+
+/* ---- Packets ---- */
+
+static void add(struct master *m, struct packet *p, size_t slot, enum message_kind kind,
+		struct owed *o)
+{
+	if (!o->due || o->need_swap > m->swaps_done)
+		return;
+	o->due = false;
+	m->scratch[slot] = (struct message){
+		.kind = kind,
+		.stamp_ns = o->stamp_ns,
+		.lease_ns = m->config.lease_ns,
+	};
+	p->messages[p->count++] = &m->scratch[slot];
+}
+
+static void set_wake(struct master *m, struct session *s)
+{
+	int64_t at = channel_deadline(&s->channel);
+
+	if (at == MOMENT_NEVER)
+		deadline_clear(&m->wakes, &s->wake);
+	else
+		deadline_set(&m->wakes, &s->wake, at);
+}
+
+static bool fill_packet(struct master *m, struct session *s, struct packet *out, struct moment now)
+{
+	size_t bytes = 0;
+
+	out->instance = s->instance;
+	out->epoch = m->epoch;
+	out->count = 0;
+	if (!is_alive(s))
+		return false;
+	add(m, out, 0, MESSAGE_WELCOME, &s->welcome);
+	add(m, out, 1, MESSAGE_RENEWED, &s->renewed);
+	if (!out->count && !channel_wants_packet(&s->channel, now))
+		return false;
+	channel_fill(&s->channel, out, &bytes, now);
+	return true;
+}
+
+bool session_next_packet(struct master *m, struct moment now, uint32_t *peer, struct packet *out)
+{
+	while (m->ready) {
+		struct session *s = m->ready;
+
+		if (fill_packet(m, s, out, now)) {
+			*peer = s->peer;
+			return true;
+		}
+		DL_DELETE2(m->ready, s, ready_prev, ready_next);
+		s->ready = false;
+		if (is_alive(s))
+			set_wake(m, s);
+	}
+	return false;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who vouches for which file (protocol rule 7).
+ *
+ * The session that changed a file last has its whole record and reclaims it; those that changed it
+ *before have older ones, which lose against it. When the file goes, nobody may bring it back: the
+ *one that removed it keeps the memory of its end (a tombstone) until all the others have forgotten
+ *it.
+ *
+ *	unlink by S ──> reply with REPLY_TOMB to S ──acked──> FORGET to the others ──acked──> FORGET
+ *to S
+ *
+ * Each arrow waits for the one before, so that at every moment some node knows of the end, or all
+ *that know of the file's life still would say so.
+ */
+#include "lockcore/master_internal.h"
+
+/* A session with an older record than the voucher's. */
+struct witness {
+	struct session *session;
+	struct witness *prev, *next;
+};
+
+struct vouch {
+	UT_hash_handle hh; /* master.vouches, by ino */
+	uint64_t ino;
+	uint64_t version;	 /* in grace: of the best record so far */
+	struct session *voucher; /* NULL: it died and nobody else had the file open */
+	struct witness *others;
+	bool gone;
+};
+
+/* What happens once the session has acknowledged everything up to seq. */
+struct pending {
+	uint64_t ino;
+	uint64_t seq;
+	struct pending *prev, *next; /* session.pendings */
+};
+
+static struct vouch *find(struct master *m, uint64_t ino)
+{
+	struct vouch *v;
+
+	HASH_FIND(hh, m->vouches, &ino, sizeof(ino), v);
+	return v;
+}
+
+static struct vouch *make(struct master *m, uint64_t ino)
+{
+	struct vouch *v = find(m, ino);
+
+	if (v)
+		return v;
+	v = calloc(1, sizeof(*v));
+	if (v) {
+		v->ino = ino;
+		HASH_ADD(hh, m->vouches, ino, sizeof(ino), v);
+	}
+	if (!v || !v->hh.tbl) {
+		free(v);
+		m->doomed = true;
+		return NULL;
+	}
+	return v;
+}
+
+static void drop(struct master *m, struct vouch *v)
+{
+	struct witness *w, *next;
+
+	DL_FOREACH_SAFE (v->others, w, next) {
+		DL_DELETE(v->others, w);
+		free(w);
+	}
+	HASH_DEL(m->vouches, v);
+	free(v);
+}
+
+static void add_other(struct master *m, struct vouch *v, struct session *s)
+{
+	struct witness *w = malloc(sizeof(*w));
+
+	if (!w) {
+		m->doomed = true;
+		return;
+	}
+	w->session = s;
+	DL_APPEND(v->others, w);
+}
+
+static void remove_other(struct vouch *v, const struct session *s)
+{
+	struct witness *w, *next;
+
+	DL_FOREACH_SAFE (v->others, w, next) {
+		if (w->session == s) {
+			DL_DELETE(v->others, w);
+			free(w);
+		}
+	}
+}
+
+static void set_voucher(struct master *m, struct vouch *v, struct session *s)
+{
+	if (v->voucher == s)
+		return;
+	remove_other(v, s);
+	if (v->voucher)
+		add_other(m, v, v->voucher);
+	v->voucher = s;
+}
+
+void vouch_changed(struct master *m, struct session *s, uint64_t ino)
+{
+	struct vouch *v = ino == ROOT_INO ? NULL : make(m, ino);
+
+	if (v)
+		set_voucher(m, v, s);
+}
+
+/* ---- The end of a file ---- */
+
+static void await_ack(struct master *m, struct session *s, uint64_t ino)
+{
+	struct pending *p = malloc(sizeof(*p));
+
+	if (!p) {
+		m->doomed = true;
+		return;
+	}
+	p->ino = ino;
+	p->seq = s->channel.last_seq;
+	DL_APPEND(s->pendings, p);
+}
+
+static void say_forget(struct master *m, struct session *s, uint64_t ino)
+{
+	struct message forget = {.kind = MESSAGE_FORGET, .ino = ino};
+
+	session_push(m, s, &forget);
+}
+
+/* The others forget first; then the one that knows of the end may. */
+static void tell_others(struct master *m, struct vouch *v)
+{
+	struct witness *w;
+
+	if (!v->others) {
+		if (v->voucher)
+			say_forget(m, v->voucher, v->ino);
+		drop(m, v);
+		return;
+	}
+	DL_FOREACH (v->others, w) {
+		say_forget(m, w->session, v->ino);
+		await_ack(m, w->session, v->ino);
+	}
+}
+
+uint32_t vouch_gone(struct master *m, struct session *s, uint64_t ino)
+{
+	struct vouch *v = find(m, ino);
+
+	if (!v)
+		return s ? REPLY_GONE : 0;
+	v->gone = true;
+	if (s && v->voucher == s && v->others)
+		return REPLY_TOMB;
+	if (s && v->voucher == s) {
+		drop(m, v);
+		return REPLY_GONE;
+	}
+	if (m->state == MASTER_SERVING)
+		tell_others(m, v);
+	return 0;
+}
+
+void vouch_tomb_pushed(struct master *m, struct session *s, uint64_t ino)
+{
+	await_ack(m, s, ino);
+}
+
+static void acked(struct master *m, struct session *s, uint64_t ino)
+{
+	struct vouch *v = find(m, ino);
+
+	if (!v || !v->gone)
+		return;
+	if (v->voucher == s) {
+		tell_others(m, v);
+		return;
+	}
+	remove_other(v, s);
+	if (!v->others)
+		tell_others(m, v);
+}
+
+void vouch_acked(struct master *m, struct session *s)
+{
+	while (s->pendings && s->pendings->seq <= s->channel.acked) {
+		struct pending *p = s->pendings;
+
+		DL_DELETE(s->pendings, p);
+		acked(m, s, p->ino);
+		free(p);
+	}
+}
+
+/* ---- The end of a session ---- */
+
+/* Somebody else who has the file is given the whole record. */
+static void hand_on(struct master *m, struct vouch *v, uint64_t dead)
+{
+	struct session *heir = session_find(m, table_opener(m->table, v->ino, dead));
+	struct message msg = {.kind = MESSAGE_VOUCH};
+	struct table_record record;
+
+	if ((!heir || heir->state != SESSION_LIVE) && v->others)
+		heir = v->others->session;
+	if (!heir || table_record(m->table, v->ino, &record) != STATUS_OK)
+		return;
+	set_voucher(m, v, heir);
+	msg.attr = record.attr;
+	msg.parent = record.parent;
+	msg.name = record.name;
+	msg.holder = record.holder;
+	msg.target = record.maker_req;
+	msg.data = record.content;
+	msg.data_len = record.attr.size;
+	session_push(m, heir, &msg);
+}
+
+static void session_left(struct master *m, struct vouch *v, struct session *s)
+{
+	bool was_voucher = v->voucher == s;
+
+	remove_other(v, s);
+	if (was_voucher)
+		v->voucher = NULL;
+	if (v->gone) {
+		if (was_voucher || !v->others)
+			tell_others(m, v);
+		return;
+	}
+	if (was_voucher && m->state == MASTER_SERVING)
+		hand_on(m, v, s->instance);
+	if (!v->voucher && !v->others)
+		drop(m, v);
+}
+
+void vouch_session_gone(struct master *m, struct session *s)
+{
+	struct pending *p, *next_pending;
+	struct vouch *v, *next;
+
+	DL_FOREACH_SAFE (s->pendings, p, next_pending) {
+		DL_DELETE(s->pendings, p);
+		free(p);
+	}
+	HASH_ITER (hh, m->vouches, v, next)
+		session_left(m, v, s);
+}
+
+/* ---- Grace ---- */
+
+void vouch_reclaimed(struct master *m, struct session *s, uint64_t ino, uint64_t version, bool gone)
+{
+	struct vouch *v = ino == ROOT_INO ? NULL : make(m, ino);
+
+	if (!v)
+		return;
+	if (!v->voucher || version > v->version) {
+		set_voucher(m, v, s);
+		v->version = version;
+		v->gone = gone;
+	} else if (v->voucher != s) {
+		add_other(m, v, s);
+	}
+}
+
+void vouch_grace_over(struct master *m)
+{
+	struct vouch *v, *next;
+
+	HASH_ITER (hh, m->vouches, v, next)
+		if (v->gone)
+			tell_others(m, v);
+}
+
+void vouch_free_all(struct master *m)
+{
+	struct vouch *v, *next;
+	struct session *s;
+
+	HASH_ITER (hh, m->vouches, v, next)
+		drop(m, v);
+	for (s = m->sessions; s; s = s->hh.next) {
+		struct pending *p, *next_pending;
+
+		DL_FOREACH_SAFE (s->pendings, p, next_pending) {
+			DL_DELETE(s->pendings, p);
+			free(p);
+		}
+	}
+}
