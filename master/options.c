@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lockcore/master.h"
+#include "master/options.h"
+#include "transport/endpoint.h"
+#include "transport/log.h"
+#include "transport/loop.h"
+
+#define WHY_BYTES 200
+
+static const char help[] =
+	"Usage: dlock-master [OPTION]...\n"
+	"The lease master of a dlock cluster: it says which node holds which lock.\n"
+	"\n"
+	"  --listen URL       where nodes reach it: tcp://HOST:PORT or ipc://PATH;\n"
+	"                     may be repeated (default " OPTIONS_LISTEN_DEFAULT ")\n"
+	"  --store STORE      what it keeps over a restart: sqlite:PATH\n"
+	"                     (default " OPTIONS_STORE_DEFAULT ")\n"
+	"  --lease SECONDS    how long a node may be silent before what it holds is\n"
+	"                     given to others: 1 to 3600 (default 10)\n"
+	"  --name ID          its name in logs (default: the first URL)\n"
+	"  --log-level LEVEL  error, warning, info or debug (default info)\n"
+	"  --help, --version\n"
+	"\n"
+	"Nodes mount the locks with: dlockfs URL MOUNTPOINT\n"
+	"The traffic is neither authenticated nor encrypted: listen on a trusted network.\n";
+
+enum { OPT_LISTEN = 256, OPT_STORE, OPT_LEASE, OPT_NAME, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION };
+
+static const struct option long_options[] = {
+	{"listen", required_argument, NULL, OPT_LISTEN},
+	{"store", required_argument, NULL, OPT_STORE},
+	{"lease", required_argument, NULL, OPT_LEASE},
+	{"name", required_argument, NULL, OPT_NAME},
+	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"help", no_argument, NULL, OPT_HELP},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{0},
+};
+
+static int bad_usage(const char *what, const char *on, const char *why)
+{
+	log_error("%s %s: %s (see --help)", what, on, why);
+	return EX_USAGE;
+}
+
+static int parse_listen(struct options *o, const char *url)
+{
+	char why[WHY_BYTES];
+
+	if (endpoint_check_url(url, why, sizeof(why)) < 0)
+		return bad_usage("--listen", url, why);
+	if (o->listens == OPTIONS_LISTEN_MAX)
+		return bad_usage("--listen", url, "16 are enough");
+	o->listen[o->listens++] = url;
+	return -1;
+}
+
+static int parse_lease(struct options *o, const char *text)
+{
+	int64_t ns;
+
+	if (!loop_parse_seconds(text, &ns))
+		return bad_usage("--lease", text, "not a number of seconds");
+	if (ns < MASTER_LEASE_MIN_NS || ns > MASTER_LEASE_MAX_NS)
+		return bad_usage("--lease", text, "a lease is from 1 second to 1 hour (3600)");
+	o->lease_ns = ns;
+	return -1;
+}
+
+static int parse_one(struct options *o, int opt)
+{
+	switch (opt) {
+	case OPT_LISTEN:
+		return parse_listen(o, optarg);
+	case OPT_STORE:
+		o->store = optarg;
+		return -1;
+	case OPT_LEASE:
+		return parse_lease(o, optarg);
+	case OPT_NAME:
+		o->name = optarg;
+		return -1;
+	case OPT_LOG_LEVEL:
+		if (log_set_level(optarg))
+			return -1;
+		return bad_usage("--log-level", optarg, "one of error, warning, info, debug");
+	case OPT_HELP:
+		fputs(help, stdout);
+		return 0;
+	case OPT_VERSION:
+		puts("dlock-master " DLOCK_VERSION);
+		return 0;
+	default: /* getopt has said what is wrong */
+		return EX_USAGE;
+	}
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+	int opt, status = -1;
+
+	*o = (struct options){
+		.store = OPTIONS_STORE_DEFAULT,
+		.lease_ns = MASTER_LEASE_DEFAULT_NS,
+	};
+	while (status < 0 && (opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+		status = parse_one(o, opt);
+	if (status < 0 && optind < argc)
+		status = bad_usage("argument", argv[optind], "not expected");
+	if (!o->listens)
+		o->listen[o->listens++] = OPTIONS_LISTEN_DEFAULT;
+	if (!o->name)
+		o->name = o->listen[0];
+	return status;
+}

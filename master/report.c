@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "master/report.h"
+#include "transport/log.h"
+#include "transport/loop.h"
+
+/* A node that is refused asks again four times a second: say so this often. */
+#define TAKEN_EVERY_NS (10 * NS_PER_SEC)
+
+void report_init(struct report *r, const char *name)
+{
+	*r = (struct report){.name = name};
+}
+
+/* An address without its port, which changes with every connection. */
+static void peer_host(struct endpoint *e, uint32_t peer, char *host, size_t len)
+{
+	char *colon;
+
+	endpoint_peer_name(e, peer, host, len);
+	colon = strrchr(host, ':');
+	if (colon)
+		*colon = '\0';
+}
+
+static bool seen(struct report *r, const char *host)
+{
+	for (size_t i = 0; i < REPORT_PEERS_MAX; i++)
+		if (!strcmp(r->peers[i], host))
+			return true;
+	snprintf(r->peers[r->peer_next], REPORT_NAME_BYTES, "%s", host);
+	r->peer_next = (r->peer_next + 1) % REPORT_PEERS_MAX;
+	return false;
+}
+
+void report_dropped(struct report *r, struct endpoint *e, uint32_t peer, const char *why)
+{
+	char host[REPORT_NAME_BYTES];
+
+	r->dropped++;
+	peer_host(e, peer, host, sizeof(host));
+	if (!seen(r, host))
+		log_warning("%s: dropped what %s sent: %s (further ones are only counted; "
+			    "%" PRIu64 " so far)",
+			    r->name, host, why, r->dropped);
+}
+
+static void report_trouble(struct report *r, const char *text)
+{
+	if (!strcmp(r->trouble, text))
+		return;
+	snprintf(r->trouble, sizeof(r->trouble), "%s", text);
+	log_warning("%s: the store does not answer as it should: %s; trying again", r->name, text);
+}
+
+static void report_taken(struct report *r, const struct master_event *event)
+{
+	int64_t now = loop_now().boot_ns;
+
+	if (r->taken_ns && now < r->taken_ns + TAKEN_EVERY_NS)
+		return;
+	r->taken_ns = now;
+	log_warning(
+		"%s: node %s asks for a session while its earlier one lives; it has to wait for "
+		"that one's lease, or it has a name that another host uses (node=)",
+		r->name, event->node);
+}
+
+void report_event(struct report *r, struct endpoint *e, const struct master_event *event)
+{
+	switch (event->kind) {
+	case MASTER_EVENT_LEADING:
+		r->trouble[0] = '\0';
+		log_info("%s: leads in epoch %" PRIu64 "; grace for %zu sessions to reclaim",
+			 r->name, event->epoch, event->count);
+		break;
+	case MASTER_EVENT_GRACE_OVER:
+		if (event->count)
+			log_error("%s: %zu names could not be restored", r->name, event->count);
+		log_info("%s: grace is over, serving", r->name);
+		break;
+	case MASTER_EVENT_STEPPED_DOWN:
+		log_warning("%s: no longer leads: %s", r->name, event->text);
+		break;
+	case MASTER_EVENT_STORE_TROUBLE:
+		report_trouble(r, event->text);
+		break;
+	case MASTER_EVENT_STORE_OLD:
+		log_error("%s: a node has seen a later epoch than the store knows (%" PRIu64
+			  "): the store was put back to an old state; going on above it",
+			  r->name, event->epoch);
+		break;
+	case MASTER_EVENT_OPENED:
+		log_info("%s: node %s has joined", r->name, event->node);
+		break;
+	case MASTER_EVENT_RECLAIMED:
+		log_info("%s: node %s has reclaimed what it holds", r->name, event->node);
+		break;
+	case MASTER_EVENT_EXPIRED:
+		log_warning("%s: node %s was silent for its lease; what it held is free", r->name,
+			    event->node);
+		break;
+	case MASTER_EVENT_LEFT:
+		log_info("%s: node %s has left", r->name, event->node);
+		break;
+	case MASTER_EVENT_TAKEN:
+		report_taken(r, event);
+		break;
+	case MASTER_EVENT_RECLAIM_REFUSED:
+		log_error("%s: node %s reclaimed what it cannot have (%s); its session ends",
+			  r->name, event->node, event->text);
+		break;
+	case MASTER_EVENT_STRANGER:
+		report_dropped(r, e, event->peer, "of a session that is unknown here");
+		break;
+	}
+}
