@@ -92,6 +92,9 @@ void node_close(struct node *n, uint64_t handle, struct moment now);
  * unlock them. */
 bool node_owns_ranges(struct node *n, uint64_t handle, uint64_t owner);
 
+/* Was the descriptor's session lost (contract 6.1)? */
+bool node_handle_lapsed(struct node *n, uint64_t handle, struct moment now);
+
 /* ---- Inputs: time, and the end ---- */
 
 void node_tick(struct node *n, struct moment now);

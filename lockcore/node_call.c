@@ -194,6 +194,12 @@ static bool handle_is_lapsed(struct node *n, uint64_t id)
 	return id && (!h || h->lapsed);
 }
 
+bool node_handle_lapsed(struct node *n, uint64_t handle, struct moment now)
+{
+	node_check_belief(n, now);
+	return handle_is_lapsed(n, handle);
+}
+
 static int64_t timeo(const struct node *n)
 {
 	return n->config.timeo_ns ? n->config.timeo_ns

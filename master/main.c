@@ -160,7 +160,7 @@ static bool start_listening(struct daemon *d)
 	}
 	for (size_t i = 0; i < d->options.listens; i++) {
 		if (endpoint_listen(d->endpoint, d->options.listen[i], why, sizeof(why)) < 0) {
-			log_error("cannot listen on %s: %s", d->options.listen[i], why);
+			log_error("cannot listen: %s", why);
 			return false;
 		}
 	}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dlockfs: from the command line to a mount that serves.
+ *
+ * In the background the work is done by a child from the beginning (nng's threads would not survive
+ * a fork), and the parent waits for its word: the mount serves, or the status to exit with, the
+ * reason having been said on the stderr that both share.
+ */
+#include "fs/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "transport/log.h"
+
+#define WHY_BYTES 300
+
+/* ---- What libfuse says ---- */
+
+static char fuse_said[WHY_BYTES];
+
+/* libfuse's last line goes into ours, so that an error is one line. */
+static void on_fuse_log(enum fuse_log_level level, const char *format, va_list args)
+{
+	size_t len;
+
+	if (level > FUSE_LOG_WARNING)
+		return;
+	vsnprintf(fuse_said, sizeof(fuse_said), format, args);
+	len = strlen(fuse_said);
+	while (len && fuse_said[len - 1] == '\n')
+		fuse_said[--len] = '\0';
+}
+
+static const char *fuse_reason(void)
+{
+	return strncmp(fuse_said, "fuse: ", 6) ? fuse_said : fuse_said + 6;
+}
+
+/* ---- The place ---- */
+
+static int cannot(const char *mountpoint, const char *why)
+{
+	log_error("cannot mount %s: %s", mountpoint, why);
+	return EXIT_FAILURE;
+}
+
+/* The path as the kernel will show it, since we leave the working directory. */
+static int find_mountpoint(struct options *o)
+{
+	struct statx st;
+	char *full;
+
+	if (statx(AT_FDCWD, o->mountpoint, 0, STATX_TYPE, &st) < 0)
+		return cannot(
+			o->mountpoint,
+			errno == ENOENT ? "there is no such directory; make it first"
+			: errno == ENOTCONN
+				? "a mount whose daemon is gone is in the way; umount it first"
+				: strerror(errno));
+	if (!S_ISDIR(st.stx_mode))
+		return cannot(o->mountpoint, "it is not a directory");
+	if (st.stx_attributes & st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
+		return cannot(o->mountpoint, "something is mounted there already");
+	full = realpath(o->mountpoint, NULL);
+	if (!full)
+		return cannot(o->mountpoint, strerror(errno));
+	free(o->mountpoint);
+	o->mountpoint = full;
+	if (access("/dev/fuse", F_OK) < 0)
+		return cannot(full, "there is no /dev/fuse; load the module with modprobe fuse, or "
+				    "give the container the device");
+	return 0;
+}
+
+/* ---- The parts ---- */
+
+static int make_session(struct fs *fs)
+{
+	char option[WHY_BYTES];
+
+	snprintf(option, sizeof(option), "allow_other,default_permissions,subtype=dlock,fsname=%s",
+		 fs->options.masters[0]);
+	if (fuse_opt_add_arg(&fs->options.fuse, "-o") < 0 ||
+	    fuse_opt_add_arg(&fs->options.fuse, option) < 0)
+		return cannot(fs->options.mountpoint, "out of memory");
+	fs->session = fuse_session_new(&fs->options.fuse, &fs_ops, sizeof(fs_ops), fs);
+	if (fs->session)
+		return 0;
+	log_error("%s (see --help)", fuse_reason());
+	return EX_USAGE;
+}
+
+static int connect_masters(struct fs *fs)
+{
+	char why[WHY_BYTES] = "out of memory";
+
+	for (size_t i = 0; i < fs->options.master_count; i++)
+		if (endpoint_new_client(&fs->endpoints[i]) < 0 ||
+		    endpoint_dial(fs->endpoints[i], fs->options.masters[i], why, sizeof(why)) < 0)
+			return cannot(fs->options.mountpoint, why);
+	return 0;
+}
+
+static int make_node(struct fs *fs)
+{
+	struct node_config config = {
+		.masters = fs->options.master_count,
+		.timeo_ns = fs->options.timeo_ns,
+		.idle_ns = fs->options.idle_ns,
+	};
+
+	memcpy(config.id, fs->options.node, sizeof(config.id));
+	if (getrandom(&config.instance_base, sizeof(config.instance_base), 0) !=
+	    sizeof(config.instance_base))
+		return cannot(fs->options.mountpoint, "no random numbers");
+	fs->wire = wire_new();
+	fs->node = node_new(&config, loop_now());
+	if (!fs->wire || !fs->node)
+		return cannot(fs->options.mountpoint, "out of memory");
+	return 0;
+}
+
+static int mount_session(struct fs *fs)
+{
+	int fd;
+
+	fuse_said[0] = '\0';
+	if (fuse_session_mount(fs->session, fs->options.mountpoint) < 0)
+		return cannot(fs->options.mountpoint, fuse_reason());
+	fs->mounted = true;
+	fd = fuse_session_fd(fs->session);
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+		return cannot(fs->options.mountpoint, strerror(errno));
+	return fs_serve_until_ready(fs);
+}
+
+/* A session first: a mount that nobody could use is worse than none. */
+static int start(struct fs *fs)
+{
+	int status = loop_init(&fs->loop);
+
+	if (status)
+		return cannot(fs->options.mountpoint, strerror(-status));
+	status = make_node(fs);
+	if (!status)
+		status = connect_masters(fs);
+	if (!status)
+		status = fs_serve_until_open(fs);
+	if (!status)
+		status = mount_session(fs);
+	return status;
+}
+
+static void stop(struct fs *fs)
+{
+	if (fs->mounted)
+		fuse_session_unmount(fs->session);
+	fs->mounted = false;
+	if (fs->node && fs->endpoints[0])
+		fs_serve_until_left(fs);
+	for (size_t i = 0; i < fs->options.master_count; i++)
+		endpoint_free(fs->endpoints[i]);
+	fuse_session_destroy(fs->session);
+	node_free(fs->node);
+	wire_free(fs->wire);
+	free(fs->buf.mem);
+	free(fs->interrupts);
+}
+
+/* ---- Into the background ---- */
+
+static void say_status(int to_parent, int status)
+{
+	if (to_parent >= 0 && write(to_parent, &status, sizeof(status)) != sizeof(status))
+		log_warning("the parent process is gone");
+}
+
+/* From here on nobody looks at our terminal. */
+static void detach(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	log_to_syslog();
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+	    dup2(null, STDERR_FILENO) < 0)
+		log_warning("cannot leave the terminal: %s", strerror(errno));
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
+static int run(struct fs *fs, int to_parent)
+{
+	int status = start(fs);
+
+	if (status) {
+		stop(fs);
+		say_status(to_parent, status);
+		return status;
+	}
+	log_info("%s serves the locks of %s as node %s", fs->options.mountpoint, fs->options.urls,
+		 fs->options.node);
+	if (to_parent >= 0) {
+		detach();
+		say_status(to_parent, 0);
+		close(to_parent);
+	}
+	fs_serve(fs);
+	stop(fs);
+	return EX_OK;
+}
+
+static int wait_for_child(int from_child)
+{
+	int status;
+
+	return read(from_child, &status, sizeof(status)) == sizeof(status) ? status : EXIT_FAILURE;
+}
+
+static int run_in_background(struct fs *fs)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return cannot(fs->options.mountpoint, strerror(errno));
+	switch (fork()) {
+	case -1:
+		return cannot(fs->options.mountpoint, strerror(errno));
+	case 0:
+		close(ends[0]);
+		setsid();
+		if (chdir("/") < 0)
+			return cannot(fs->options.mountpoint, strerror(errno));
+		return run(fs, ends[1]);
+	default:
+		close(ends[1]);
+		return wait_for_child(ends[0]);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct fs fs;
+	int status;
+
+	log_open("dlockfs");
+	fuse_set_log_func(on_fuse_log);
+	status = options_parse(&fs.options, argc, argv);
+	if (status < 0) {
+		status = find_mountpoint(&fs.options);
+		if (!status)
+			status = make_session(&fs);
+		if (!status)
+			status = fs.options.foreground ? run(&fs, -1) : run_in_background(&fs);
+	}
+	options_deinit(&fs.options);
+	return status;
+}

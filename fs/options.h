@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of dlockfs (contract 7). */
+#ifndef FS_OPTIONS_H
+#define FS_OPTIONS_H
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lockcore/node.h"
+
+#define OPTIONS_IDLE_DEFAULT_NS (60 * NS_PER_SEC) /* contract 4.3 */
+
+struct options {
+	char *masters[NODE_MASTERS_MAX]; /* URLs */
+	size_t master_count;
+	char *urls;	  /* as given, for messages and for the mount table */
+	char *mountpoint; /* absolute */
+	char node[NODE_ID_MAX_BYTES + 1];
+	int64_t idle_ns;
+	int64_t timeo_ns; /* 0: the lease */
+	bool foreground;
+	struct fuse_args fuse; /* what is left, for libfuse */
+};
+
+/*
+ * Fills *o from the command line. Returns -1 to go on, or the status to exit with: 0 after --help
+ * and
+ * --version, 64 (EX_USAGE) after one line on stderr. Strings live until options_deinit.
+ */
+int options_parse(struct options *o, int argc, char **argv);
+void options_deinit(struct options *o);
+
+#endif

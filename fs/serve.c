@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* The loop: requests of the kernel, packets of the masters, and time, one after the other. */
+#include "fs/fs.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/log.h"
+
+/* Read from one source before the others have their turn. */
+#define BATCH_MAX 64
+
+/* How long a mount waits for a first session where nobody answers, if timeo= does not say. */
+#define START_NS (10 * NS_PER_SEC)
+
+enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ENDPOINTS };
+
+/* ---- Inputs ---- */
+
+static void take_requests(struct fs *fs)
+{
+	for (int i = 0; i < BATCH_MAX && !fuse_session_exited(fs->session); i++) {
+		int n = fuse_session_receive_buf(fs->session, &fs->buf);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return; /* nothing more for now, or unmounted */
+		fuse_session_process_buf(fs->session, &fs->buf);
+		if (fs->interrupt_count)
+			fs_pass_interrupts(fs);
+	}
+}
+
+static void take_data(struct fs *fs, size_t master, const struct endpoint_event *event)
+{
+	struct packet packet;
+	enum wire_error error = wire_decode(fs->wire, event->bytes, event->len, &packet);
+
+	if (error != WIRE_OK) {
+		if (event->received == 1)
+			log_warning("dropped what %s sent: %s", fs->options.masters[master],
+				    wire_error_name(error));
+		return;
+	}
+	node_receive(fs->node, master, &packet, loop_now());
+	packet_deinit(&packet);
+}
+
+static void take_messages(struct fs *fs, size_t master)
+{
+	struct endpoint_event event;
+
+	for (int i = 0; i < BATCH_MAX && endpoint_next(fs->endpoints[master], &event); i++) {
+		switch (event.kind) {
+		case ENDPOINT_UP:
+			node_connected(fs->node, master, loop_now());
+			break;
+		case ENDPOINT_DOWN:
+			node_disconnected(fs->node, master, loop_now());
+			break;
+		case ENDPOINT_DATA:
+			take_data(fs, master, &event);
+			break;
+		}
+		endpoint_event_done(&event);
+	}
+}
+
+/* ---- Outputs ---- */
+
+static void send_packets(struct fs *fs)
+{
+	struct packet packet;
+	const void *bytes;
+	size_t len, master;
+
+	while (node_next_packet(fs->node, loop_now(), &master, &packet)) {
+		wire_encode(fs->wire, &packet, &bytes, &len);
+		endpoint_send(fs->endpoints[master], ENDPOINT_MASTER, bytes, len);
+	}
+}
+
+static void report(const struct fs *fs, const struct node_event *event)
+{
+	switch (event->kind) {
+	case NODE_EVENT_OPENED:
+		log_info("session open as node %s, lease %.3g s", fs->options.node,
+			 (double)event->lease_ns / 1e9);
+		break;
+	case NODE_EVENT_RESUMED:
+		log_info("the master has changed or was restarted (epoch %" PRIu64
+			 "): reclaiming what is held",
+			 event->epoch);
+		break;
+	case NODE_EVENT_LAPSED:
+		log_error(
+			"the lease ran out: %zu held names and locks are lost, descriptors opened "
+			"under it give EIO",
+			event->held);
+		break;
+	case NODE_EVENT_TAKEN:
+		log_debug("node %s's earlier session must end first: at most %.1f s",
+			  fs->options.node, (double)event->lease_ns / 1e9);
+		break;
+	case NODE_EVENT_TWIN:
+		log_error("the node name %s is in use by another live host; give each its own with "
+			  "-o node=",
+			  fs->options.node);
+		break;
+	case NODE_EVENT_LEFT:
+		break;
+	}
+}
+
+/* Returns a bit for each kind of event that came. */
+static unsigned drain(struct fs *fs)
+{
+	struct node_answer answer;
+	struct node_event event;
+	unsigned events = 0;
+
+	node_tick(fs->node, loop_now());
+	while (node_next_answer(fs->node, loop_now(), &answer))
+		fs_answer(fs, &answer);
+	send_packets(fs);
+	while (node_next_event(fs->node, &event)) {
+		report(fs, &event);
+		events |= 1u << event.kind;
+	}
+	return events;
+}
+
+/* ---- The loop ---- */
+
+/*
+ * One turn: waits until something is to do, at most until the moment given, and does it. *sig is a
+ * signal that came. Returns the events' bits.
+ */
+static unsigned turn(struct fs *fs, int64_t until_ns, int *sig)
+{
+	struct pollfd fds[FD_ENDPOINTS + NODE_MASTERS_MAX];
+	size_t count = FD_ENDPOINTS + fs->options.master_count;
+	int64_t at = node_deadline(fs->node);
+	unsigned events;
+
+	fds[FD_FUSE] = (struct pollfd){
+		.fd = fs->mounted ? fuse_session_fd(fs->session) : -1,
+		.events = POLLIN,
+	};
+	fds[FD_TIMER] = (struct pollfd){.fd = fs->loop.timer_fd, .events = POLLIN};
+	fds[FD_SIGNAL] = (struct pollfd){.fd = fs->loop.signal_fd, .events = POLLIN};
+	for (size_t i = 0; i < fs->options.master_count; i++)
+		fds[FD_ENDPOINTS + i] = (struct pollfd){
+			.fd = endpoint_fd(fs->endpoints[i]),
+			.events = POLLIN,
+		};
+	loop_arm(&fs->loop, at < until_ns ? at : until_ns);
+	if (poll(fds, count, -1) < 0)
+		return 0; /* EINTR: nothing but a debugger's doing */
+	if (fds[FD_TIMER].revents)
+		loop_timer_seen(&fs->loop);
+	if (fds[FD_SIGNAL].revents)
+		*sig = loop_signal(&fs->loop);
+	for (size_t i = 0; i < fs->options.master_count; i++)
+		if (fds[FD_ENDPOINTS + i].revents)
+			take_messages(fs, i);
+	if (fds[FD_FUSE].revents)
+		take_requests(fs);
+	events = drain(fs);
+	return events;
+}
+
+static int64_t start_ns(const struct fs *fs)
+{
+	return fs->options.timeo_ns ? fs->options.timeo_ns : START_NS;
+}
+
+/*
+ * Nobody answers: give up after timeo. Somebody answers that our name's earlier session lives: that
+ * one's lease decides how long we wait.
+ */
+int fs_serve_until_open(struct fs *fs)
+{
+	int64_t until = loop_now().boot_ns + start_ns(fs);
+	int sig = 0;
+
+	drain(fs);
+	while (!node_is_open(fs->node)) {
+		unsigned events = turn(fs, until, &sig);
+
+		if (sig)
+			return 1;
+		if (events & (1u << NODE_EVENT_TWIN)) /* said so already */
+			return 1;
+		if (events & (1u << NODE_EVENT_TAKEN))
+			until = loop_now().boot_ns + start_ns(fs);
+		if (!node_is_open(fs->node) && loop_now().boot_ns >= until) {
+			log_error("cannot mount %s: no master answers at %s within %.3g s; is "
+				  "dlock-master running there?",
+				  fs->options.mountpoint, fs->options.urls,
+				  (double)start_ns(fs) / 1e9);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static bool unmounted(const struct fs *fs)
+{
+	return fuse_session_exited(fs->session);
+}
+
+int fs_serve_until_ready(struct fs *fs)
+{
+	int sig = 0;
+
+	while (!fs->ready && !sig && !unmounted(fs))
+		turn(fs, MOMENT_NEVER, &sig);
+	if (fs->ready)
+		return 0;
+	log_error("cannot mount %s: %s", fs->options.mountpoint,
+		  fs->refused[0] ? fs->refused : "it was unmounted at once");
+	return 1;
+}
+
+void fs_serve(struct fs *fs)
+{
+	int sig = 0;
+
+	while (!sig && !unmounted(fs))
+		turn(fs, MOMENT_NEVER, &sig);
+	if (sig)
+		log_info("stopped by %s", strsignal(sig));
+}
+
+void fs_serve_until_left(struct fs *fs)
+{
+	int sig = 0;
+	unsigned left = 0;
+
+	node_leave(fs->node, loop_now());
+	left = drain(fs);
+	while (!(left & (1u << NODE_EVENT_LEFT)))
+		left = turn(fs, MOMENT_NEVER, &sig);
+}
