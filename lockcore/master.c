@@ -399,8 +399,9 @@ int64_t master_deadline(const struct master *m)
 {
 	int64_t at;
 
-	if (m->state == MASTER_READING)
-		return m->look_at_ns;
+	if (m->state == MASTER_READING) /* an answer that is on its way comes as an input */
+		return running(m, ENGINE_READ) || running(m, ENGINE_SWAP) ? MOMENT_NEVER
+									  : m->look_at_ns;
 	if (m->state == MASTER_TAKING)
 		return MOMENT_NEVER;
 	at = earlier(m->valid_ns, m->swap_running ? MOMENT_NEVER : m->swap_at_ns);

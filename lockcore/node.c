@@ -347,7 +347,8 @@ int64_t node_deadline(const struct node *n)
 	size_t any;
 
 	if (n->state == NODE_LEAVING)
-		return earlier(earlier(at, n->leave_at_ns), n->bye_at_ns);
+		return earlier(earlier(at, n->leave_at_ns),
+			       link_up(n, 0, &any) ? n->bye_at_ns : MOMENT_NEVER);
 	if (n->state == NODE_LEFT)
 		return at;
 	if (n->state == NODE_OPEN)
