@@ -40,11 +40,15 @@ enum session_state {
 	SESSION_DYING,
 };
 
-/* An answer that is owed once a SWAP sent after the question has succeeded (rule 3). */
+/* An answer that is owed once a SWAP sent after the question has succeeded (rule 3). A question
+ * that comes while that SWAP is under way waits for the next one, and does not hold up the first.
+ */
 struct owed {
-	bool due;
+	bool due, next_due;
 	int64_t stamp_ns;   /* to be echoed */
 	uint64_t need_swap; /* the number of that SWAP; 0: need none */
+	int64_t next_stamp_ns;
+	uint64_t next_need_swap;
 };
 
 struct session {

@@ -182,11 +182,17 @@ void session_stored(struct master *m, const struct engine_op *op,
 
 static void owe(struct master *m, struct owed *o, int64_t stamp_ns, struct moment now)
 {
-	*o = (struct owed){
-		.due = true,
-		.stamp_ns = stamp_ns,
-		.need_swap = m->swaps_sent + 1,
-	};
+	uint64_t need = m->swaps_sent + 1;
+
+	if (!o->due || o->need_swap == need) {
+		o->due = true;
+		o->stamp_ns = stamp_ns;
+		o->need_swap = need;
+	} else {
+		o->next_due = true;
+		o->next_stamp_ns = stamp_ns;
+		o->next_need_swap = need;
+	}
 	master_want_swap(m, now);
 }
 
@@ -207,10 +213,9 @@ static void hello_again(struct master *m, struct session *s, uint32_t peer,
 		return;
 	}
 	s->peer = peer;
-	if (s->state == SESSION_REGISTERING) {
-		s->welcome.stamp_ns = msg->stamp_ns;
+	/* The write that is under way vouches only for the HELLO that came before it (rule 2). */
+	if (s->state == SESSION_REGISTERING)
 		return;
-	}
 	if (s->state == SESSION_ABSENT)
 		s->state = SESSION_RECLAIMING;
 	channel_rewind(&s->channel);
@@ -431,13 +436,16 @@ static void add(struct master *m, struct packet *p, size_t slot, enum message_ki
 {
 	if (!o->due || o->need_swap > m->swaps_done)
 		return;
-	o->due = false;
 	m->scratch[slot] = (struct message){
 		.kind = kind,
 		.stamp_ns = o->stamp_ns,
 		.lease_ns = m->config.lease_ns,
 	};
 	p->messages[p->count++] = &m->scratch[slot];
+	o->due = o->next_due;
+	o->stamp_ns = o->next_stamp_ns;
+	o->need_swap = o->next_need_swap;
+	o->next_due = false;
 }
 
 static void set_wake(struct master *m, struct session *s)
