@@ -17,8 +17,12 @@ enum engine_kind {
 	ENGINE_SWAP, /* the cell, from expect to next; REFUSED if it was not expect */
 	ENGINE_LOAD, /* the registry */
 	/* Fenced: REFUSED unless the cell's epoch and instance are those of `expect`. */
-	ENGINE_PUT,    /* session: node -> instance */
-	ENGINE_DELETE, /* session: node, if its instance is this one; absent is DONE too */
+	/*
+	 * session: node and instance together are the key, unless no operation is ever executed
+	 * late. A PUT of unknown outcome that came after its successor's would overwrite it.
+	 */
+	ENGINE_PUT,
+	ENGINE_DELETE, /* session; absent is DONE too */
 };
 
 enum engine_result {

@@ -170,11 +170,14 @@ void session_stored(struct master *m, const struct engine_op *op,
 
 	if (!s)
 		return;
+	/* An outcome that comes late, of an operation done twice, says nothing any more. */
+	if (s->state != (op->kind == ENGINE_PUT ? SESSION_REGISTERING : SESSION_DYING))
+		return;
 	if (outcome->result == ENGINE_UNKNOWN)
 		deadline_set(&m->expiries, &s->expiry, now.boot_ns + MASTER_STORE_RETRY_NS);
-	else if (op->kind == ENGINE_PUT && s->state == SESSION_REGISTERING)
+	else if (op->kind == ENGINE_PUT)
 		registered(m, s, now);
-	else if (op->kind == ENGINE_DELETE && s->state == SESSION_DYING)
+	else
 		deleted(m, s, now);
 }
 
