@@ -50,7 +50,9 @@ static enum status reclaim_file(struct master *m, struct session *s, const struc
 	if (record.full && msg->data_len != msg->attr.size)
 		return STATUS_INVALID;
 	if (msg->flags & RECORD_VOUCHED)
-		vouch_reclaimed(m, s, msg->attr.ino, msg->attr.version, false);
+		vouch_reclaimed(m, s, msg->attr.ino, msg->attr.version, false, record.full);
+	else
+		vouch_orphan(m, msg->attr.ino);
 	return table_restore_file(m->table, &record, now);
 }
 
@@ -63,7 +65,7 @@ static enum status reclaim(struct master *m, struct session *s, const struct mes
 	case MESSAGE_RECLAIM_FILE:
 		return reclaim_file(m, s, msg, now);
 	case MESSAGE_RECLAIM_GONE:
-		vouch_reclaimed(m, s, msg->ino, msg->version, true);
+		vouch_reclaimed(m, s, msg->ino, msg->version, true, true);
 		return table_restore_gone(m->table, msg->ino, msg->version);
 	case MESSAGE_RECLAIM_OPEN:
 		return table_restore_open(m->table, s->instance, msg->handle, msg->ino);

@@ -171,8 +171,11 @@ uint32_t vouch_gone(struct master *m, struct session *s, uint64_t ino);
 void vouch_tomb_pushed(struct master *m, struct session *s, uint64_t ino);
 void vouch_acked(struct master *m, struct session *s);
 void vouch_session_gone(struct master *m, struct session *s);
-void vouch_reclaimed(struct master *m, struct session *s, uint64_t ino, uint64_t version,
-		     bool gone);
+/* A record or, with gone, a tombstone. full: with the content as of this version. */
+void vouch_reclaimed(struct master *m, struct session *s, uint64_t ino, uint64_t version, bool gone,
+		     bool full);
+/* A record whose owner does not vouch for it: somebody shall. */
+void vouch_orphan(struct master *m, uint64_t ino);
 void vouch_grace_over(struct master *m);
 void vouch_free_all(struct master *m);
 

@@ -25,9 +25,11 @@ struct vouch {
 	UT_hash_handle hh; /* master.vouches, by ino */
 	uint64_t ino;
 	uint64_t version;	 /* in grace: of the best record so far */
-	struct session *voucher; /* NULL: it died and nobody else had the file open */
+	bool full;		 /* in grace: that record has the content */
+	struct session *voucher; /* NULL: it died, or in grace: none yet */
 	struct witness *others;
 	bool gone;
+	bool told; /* the others are told to forget */
 };
 
 /* What happens once the session has acknowledged everything up to seq. */
@@ -151,6 +153,9 @@ static void tell_others(struct master *m, struct vouch *v)
 		drop(m, v);
 		return;
 	}
+	if (v->told)
+		return;
+	v->told = true;
 	DL_FOREACH (v->others, w) {
 		say_forget(m, w->session, v->ino);
 		await_ack(m, w->session, v->ino);
@@ -208,15 +213,30 @@ void vouch_acked(struct master *m, struct session *s)
 
 /* ---- The end of a session ---- */
 
-/* Somebody else who has the file is given the whole record. */
-static void hand_on(struct master *m, struct vouch *v, uint64_t dead)
+/* Who has the file open, else who knew it once, else anybody: an idle file outlives its session. */
+static struct session *find_heir(struct master *m, const struct vouch *v, uint64_t dead)
 {
 	struct session *heir = session_find(m, table_opener(m->table, v->ino, dead));
+	const struct witness *w;
+
+	if (heir && heir->state == SESSION_LIVE)
+		return heir;
+	DL_FOREACH (v->others, w)
+		if (w->session->state == SESSION_LIVE)
+			return w->session;
+	for (heir = m->sessions; heir; heir = heir->hh.next)
+		if (heir->state == SESSION_LIVE && heir->instance != dead)
+			return heir;
+	return NULL;
+}
+
+/* The voucher, or somebody else if it is gone, is given the whole record. */
+static void hand_on(struct master *m, struct vouch *v, uint64_t dead)
+{
+	struct session *heir = v->voucher ? v->voucher : find_heir(m, v, dead);
 	struct message msg = {.kind = MESSAGE_VOUCH};
 	struct table_record record;
 
-	if ((!heir || heir->state != SESSION_LIVE) && v->others)
-		heir = v->others->session;
 	if (!heir || table_record(m->table, v->ino, &record) != STATUS_OK)
 		return;
 	set_voucher(m, v, heir);
@@ -237,12 +257,14 @@ static void session_left(struct master *m, struct vouch *v, struct session *s)
 	remove_other(v, s);
 	if (was_voucher)
 		v->voucher = NULL;
+	if (m->state != MASTER_SERVING)
+		return; /* vouch_grace_over sees to it */
 	if (v->gone) {
 		if (was_voucher || !v->others)
 			tell_others(m, v);
 		return;
 	}
-	if (was_voucher && m->state == MASTER_SERVING)
+	if (was_voucher)
 		hand_on(m, v, s->instance);
 	if (!v->voucher && !v->others)
 		drop(m, v);
@@ -263,28 +285,48 @@ void vouch_session_gone(struct master *m, struct session *s)
 
 /* ---- Grace ---- */
 
-void vouch_reclaimed(struct master *m, struct session *s, uint64_t ino, uint64_t version, bool gone)
+void vouch_reclaimed(struct master *m, struct session *s, uint64_t ino, uint64_t version, bool gone,
+		     bool full)
 {
 	struct vouch *v = ino == ROOT_INO ? NULL : make(m, ino);
 
 	if (!v)
 		return;
-	if (!v->voucher || version > v->version) {
+	if (!v->voucher || version > v->version || (version == v->version && full && !v->full)) {
 		set_voucher(m, v, s);
 		v->version = version;
 		v->gone = gone;
+		v->full = full;
 	} else if (v->voucher != s) {
 		add_other(m, v, s);
 	}
+}
+
+void vouch_orphan(struct master *m, uint64_t ino)
+{
+	if (ino != ROOT_INO)
+		make(m, ino);
+}
+
+/* The best record may be of a session that died in grace, and the table may know more by now. */
+static bool is_current(struct master *m, const struct vouch *v)
+{
+	struct table_record record;
+
+	return v->voucher && v->full && table_record(m->table, v->ino, &record) == STATUS_OK &&
+	       record.attr.version == v->version;
 }
 
 void vouch_grace_over(struct master *m)
 {
 	struct vouch *v, *next;
 
-	HASH_ITER (hh, m->vouches, v, next)
+	HASH_ITER (hh, m->vouches, v, next) {
 		if (v->gone)
 			tell_others(m, v);
+		else if (!is_current(m, v))
+			hand_on(m, v, 0);
+	}
 }
 
 void vouch_free_all(struct master *m)

@@ -174,9 +174,11 @@ static void apply_open(struct node *n, const struct message *request, const stru
 	if ((reply->flags & REPLY_CREATED) || (request->flags & OPEN_TRUNC)) {
 		k->vouched = true;
 		set_content(n, k, NULL, 0);
-	} else if (k->attr.version != reply->attr.version) {
-		lose_content(k);
+	} else if (k->full && k->attr.version != reply->attr.version) {
+		/* Somebody else has the newer one; ours is good if he dies with the master. */
+		return;
 	}
+	take_name(n, k, reply);
 	k->attr = reply->attr;
 }
 
