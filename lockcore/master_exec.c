@@ -62,6 +62,21 @@ static void exec_setattr(struct master *m, struct session *s, const struct messa
 	reply(m, s, msg, &r, status);
 }
 
+/* Did an earlier try of this request make the name (and did its answer get lost with a master)? */
+static bool made_before(struct master *m, const struct session *s, const struct message *msg,
+			uint64_t *ino)
+{
+	struct table_record record;
+	struct attr attr;
+
+	if (!(msg->flags & MESSAGE_RETRY) ||
+	    table_lookup(m->table, msg->parent, msg->name, &attr) != STATUS_OK ||
+	    table_record(m->table, attr.ino, &record) != STATUS_OK)
+		return false;
+	*ino = attr.ino;
+	return record.holder == s->instance && record.maker_req == msg->req;
+}
+
 static void exec_create(struct master *m, struct session *s, const struct message *msg,
 			struct moment now)
 {
@@ -79,11 +94,16 @@ static void exec_create(struct master *m, struct session *s, const struct messag
 		.idle_ns = msg->idle_ns,
 	};
 	struct message r = {0};
-	bool created = false;
+	bool created = false, again = false;
 	enum status status = table_create(m->table, &make, now, &r.attr, &created);
+	uint64_t ino;
 
+	if (status == STATUS_EXISTS && made_before(m, s, msg, &ino)) {
+		created = again = true;
+		status = table_open(m->table, s->instance, msg->handle, ino, 0, now, &r.attr);
+	}
 	if (status == STATUS_OK) {
-		put_record(m, r.attr.ino, &r, false);
+		put_record(m, r.attr.ino, &r, again);
 		r.flags |= created ? REPLY_CREATED : 0;
 		if (created || (msg->flags & OPEN_TRUNC))
 			vouch_changed(m, s, r.attr.ino);
@@ -127,17 +147,36 @@ static void exec_write(struct master *m, struct session *s, const struct message
 	reply(m, s, msg, &r, status);
 }
 
+/*
+ * Was what a first try meant to remove removed before? What has the name now was made after it and
+ * is not to be touched: inode numbers grow, and msg->ino is the highest that the node knew then.
+ */
+static bool removed_before(struct master *m, const struct message *msg)
+{
+	struct attr attr;
+
+	return (msg->flags & MESSAGE_RETRY) && !msg->target && msg->name &&
+	       table_lookup(m->table, msg->parent, msg->name, &attr) == STATUS_OK &&
+	       attr.ino > msg->ino;
+}
+
 /* The name's file may live on, open somewhere; then the session vouches for the rest of its life.
  */
 static void exec_unlink(struct master *m, struct session *s, const struct message *msg,
 			struct moment now)
 {
 	struct message r = {0};
-	enum status status = table_unlink(m->table, msg->parent, msg->name, s->instance,
-					  msg->target, now, &r.attr);
+	enum status status;
 	uint64_t ino;
 	bool gone = false;
 
+	if (removed_before(m, msg)) {
+		r.flags = REPLY_GONE;
+		reply(m, s, msg, &r, STATUS_OK);
+		return;
+	}
+	status = table_unlink(m->table, msg->parent, msg->name, s->instance, msg->target, now,
+			      &r.attr);
 	if (status == STATUS_OK) {
 		vouch_changed(m, s, r.attr.ino);
 		while (table_next_gone(m->table, &ino)) {

@@ -89,7 +89,8 @@ enum message_kind {
 	MESSAGE_OPEN,	 /* ino, flags, pid, handle, version */
 	MESSAGE_READ,	 /* ino, start (offset), length */
 	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND), data, version */
-	MESSAGE_UNLINK,	 /* parent, name, version; target: 0, or only if made by this req (undo) */
+	MESSAGE_UNLINK,	 /* parent, name, ino (the highest the node knew at the first try);
+			    target: 0, or only if made by this req (undo) */
 	MESSAGE_READDIR, /* ino, start (cookie to go on after) */
 	MESSAGE_STATFS,
 	MESSAGE_LOCK, /* ino, handle, owner, lock (kind, mode), start, end, flags (LOCK_WAIT), pid

@@ -72,8 +72,12 @@ static void answer(struct node *n, struct call *c, enum status status)
 	DL_APPEND(n->answers, c);
 }
 
-/* A call that nobody waits for any more, for the sake of its reply. */
-static void leave_behind(struct node *n, struct call *c)
+/*
+ * A request that no program waits for, for the sake of its reply and, in a new epoch, of its
+ * effect. It stands before `next` in the order (NULL: last).
+ */
+static void leave_behind(struct node *n, const struct message *request, uint64_t req,
+			 struct call *next)
 {
 	struct call *rest = calloc(1, sizeof(*rest));
 
@@ -82,8 +86,8 @@ static void leave_behind(struct node *n, struct call *c)
 		n->doomed = true; /* the record could no longer be vouched for */
 		return;
 	}
-	rest->req = c->req;
-	rest->request = message_copy(c->request);
+	rest->req = req;
+	rest->request = message_copy(request);
 	rest->sent = rest->settled = true;
 	HASH_ADD(hh, n->calls, req, sizeof(rest->req), rest);
 	if (!rest->request || !rest->hh.tbl) {
@@ -93,26 +97,35 @@ static void leave_behind(struct node *n, struct call *c)
 		n->doomed = true;
 		return;
 	}
-	DL_APPEND(n->order, rest);
+	rest->request->req = req;
+	DL_PREPEND_ELEM(n->order, next, rest);
 }
 
 /* ---- Sending ---- */
 
 static void send(struct node *n, struct call *c)
 {
-	struct message m = *c->request;
+	struct message m;
 
+	/* A retry must not remove what was made under the name after the first try. */
+	if (c->request->kind == MESSAGE_UNLINK && !c->sent)
+		c->request->ino = n->ino_seen;
+	m = *c->request;
 	if (c->sent)
 		m.flags |= MESSAGE_RETRY;
-	if (m.ino)
+	if (m.kind != MESSAGE_UNLINK)
 		m.version = kept_version(n, m.ino);
 	kept_release(n, &m);
 	node_push(n, &m);
 	c->sent = true;
 }
 
-/* In a new epoch locks that waited keep their places, all else goes again in its order (rules 5,
- * 7). */
+/*
+ * In a new epoch locks that waited keep their places, all else goes again in its order (rules 5,
+ * 7): others may have seen its effect, of what was given up too. So it all stands before
+ * RECLAIM_DONE, for grace not to end without it. Only what a given-up request opened is not opened
+ * again.
+ */
 void node_calls_start(struct node *n)
 {
 	struct message done = {.kind = MESSAGE_RECLAIM_DONE};
@@ -127,15 +140,15 @@ void node_calls_start(struct node *n)
 		wait.ticket = c->ticket;
 		node_push(n, &wait);
 	}
-	node_push(n, &done);
 	DL_FOREACH_SAFE (n->order, c, next) {
-		if (c->settled) {
+		if (c->settled && opens(c->request)) {
 			call_forget(n, c);
 			call_free(n, c);
 		} else if (!c->ticket) {
 			send(n, c);
 		}
 	}
+	node_push(n, &done);
 }
 
 /* ---- Submitting ---- */
@@ -259,12 +272,14 @@ static void undo(struct node *n, const struct call *c)
 	if (m->kind == MESSAGE_CREATE && (m->flags & OPEN_EXCL)) {
 		struct message unlink = {
 			.kind = MESSAGE_UNLINK,
+			.req = ++n->reqs,
 			.parent = m->parent,
 			.name = m->name,
 			.target = m->req,
 		};
 
 		node_push(n, &unlink);
+		leave_behind(n, &unlink, unlink.req, NULL);
 	}
 	if (opens(m))
 		node_push(n, &close);
@@ -273,11 +288,13 @@ static void undo(struct node *n, const struct call *c)
 /* Answers without waiting for the reply. */
 static void give_up(struct node *n, struct call *c, enum status status)
 {
+	struct call *next = c->next;
+
 	if (n->state == NODE_OPEN && c->sent) {
-		undo(n, c);
 		answer(n, c, status);
 		if (changes_file(c->request))
-			leave_behind(n, c);
+			leave_behind(n, c->request, c->req, next);
+		undo(n, c);
 	} else {
 		answer(n, c, status);
 	}
@@ -354,9 +371,12 @@ void node_reply(struct node *n, struct message **slot, struct moment now)
 	HASH_FIND(hh, n->calls, &m->req, sizeof(m->req), c);
 	if (!c)
 		return;
+	if (m->attr.ino > n->ino_seen)
+		n->ino_seen = m->attr.ino;
 	if (m->status == STATUS_OK)
 		kept_apply(n, c->request, m);
 	if (c->settled) {
+		kept_trim(n, m->attr.ino);
 		call_forget(n, c);
 		call_free(n, c);
 		return;
@@ -375,13 +395,13 @@ void node_reply(struct node *n, struct message **slot, struct moment now)
 
 /* ---- Answers ---- */
 
-/* The look at the clock right before a program is told (rule 11): a success of a lapsed session is
- * none. */
+/* The look at the clock right before a program is told (rule 11): a success of a session that has
+ * lapsed or said BYE is none. */
 static void check_answer(struct node *n, struct call *c)
 {
-	if (c->status == STATUS_OK && c->instance != n->instance && !only_looks(c->request))
-		c->status = STATUS_LAPSED;
-	if (c->status == STATUS_OK && opens(c->request) && c->instance != n->instance)
+	bool over = c->instance != n->instance || n->state == NODE_LEAVING || n->state == NODE_LEFT;
+
+	if (c->status == STATUS_OK && over && (opens(c->request) || !only_looks(c->request)))
 		c->status = STATUS_LAPSED;
 	if (c->status == STATUS_LAPSED && opens(c->request)) {
 		struct node_handle *h = node_handle_find(n, c->request->handle);

@@ -40,7 +40,7 @@ struct call {
 	uint64_t instance;	  /* of the session whose reply this is */
 	uint64_t ticket;	  /* not 0: a lock request that waits in the master's queue */
 	bool sent;		  /* in the channel of this epoch, or of an earlier one */
-	bool settled;		  /* answered; kept only for what its reply says of a record */
+	bool settled;		  /* answered; kept only for its effect and what its reply says */
 };
 
 /* An open file of a program. It outlives the session it was opened under. */
@@ -93,6 +93,7 @@ struct node {
 	int64_t leave_at_ns; /* LEAVING: given up then */
 	int64_t bye_at_ns;
 	int64_t taken_until_ns;
+	uint64_t taken_epoch; /* of the master that said so */
 
 	struct channel channel;
 	struct call *calls;
@@ -131,6 +132,8 @@ struct node_handle *node_handle_find(struct node *n, uint64_t id);
 void kept_apply(struct node *n, const struct message *request, const struct message *reply);
 void kept_vouch(struct node *n, const struct message *m);
 void kept_forget(struct node *n, uint64_t ino);
+/* Drops the record, if any, unless it is open or vouched for. */
+void kept_trim(struct node *n, uint64_t ino);
 /* The version of the content that the node has, 0: none. */
 uint64_t kept_version(struct node *n, uint64_t ino);
 bool kept_add_handle(struct node *n, const struct message *request, const struct message *reply);

@@ -170,7 +170,11 @@ static void apply_open(struct node *n, const struct message *request, const stru
 
 	if (!k)
 		return;
-	take_name(n, k, reply);
+	if (reply->flags & REPLY_CONTENT) { /* made by a first try, maybe written by others since */
+		k->vouched = true;
+		take_record(n, k, reply);
+		return;
+	}
 	if ((reply->flags & REPLY_CREATED) || (request->flags & OPEN_TRUNC)) {
 		k->vouched = true;
 		set_content(n, k, NULL, 0);
@@ -414,6 +418,14 @@ void kept_forget(struct node *n, uint64_t ino)
 		return;
 	k->vouched = false;
 	drop_unless_needed(n, k);
+}
+
+void kept_trim(struct node *n, uint64_t ino)
+{
+	struct kept *k = kept_find(n, ino);
+
+	if (k)
+		drop_unless_needed(n, k);
 }
 
 /* ---- Handles ---- */
