@@ -205,15 +205,22 @@ static void on_welcome(struct node *n, size_t master, uint64_t epoch, const stru
 	believe(n, m->stamp_ns);
 }
 
-/* A rest that grows means that somebody renews it: a second host with our id (rule 15). */
-static void on_taken(struct node *n, const struct message *m, struct moment now)
+/*
+ * A rest that grows means that somebody renews it: a second host with our id (rule 15). Another
+ * master counts it anew, and one that is about to delete the session says a rest of next to
+ * nothing, however long its store takes.
+ */
+static void on_taken(struct node *n, uint64_t epoch, const struct message *m, struct moment now)
 {
 	int64_t until = now.boot_ns + m->lease_ns;
-	bool twin = n->taken_until_ns && until > n->taken_until_ns + TWIN_SLACK_NS;
+	bool known = n->taken_until_ns && n->taken_epoch == epoch;
+	bool twin =
+		known && until > n->taken_until_ns + TWIN_SLACK_NS && m->lease_ns > TWIN_SLACK_NS;
 
 	if (n->state != NODE_JOINING)
 		return;
-	if (!n->taken_until_ns)
+	n->taken_epoch = epoch;
+	if (!known)
 		n->taken_until_ns = until;
 	tell(n, (struct node_event){
 			.kind = twin ? NODE_EVENT_TWIN : NODE_EVENT_TAKEN,
@@ -246,7 +253,7 @@ static void on_session_message(struct node *n, size_t master, const struct packe
 			believe(n, m->stamp_ns);
 		break;
 	case MESSAGE_TAKEN:
-		on_taken(n, m, now);
+		on_taken(n, p->epoch, m, now);
 		break;
 	case MESSAGE_EXPIRED:
 		if (n->state == NODE_OPEN)
