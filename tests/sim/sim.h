@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulator: the real node and master halves on virtual time, with a network, a store, clocks
+ * and programs that misbehave as a seed says. One seed is one history, always the same.
+ *
+ *	sim.c          the time line: events, clocks, chance
+ *	sim_machine.c  pauses, crashes, the loops of nodes and masters
+ *	sim_net.c      links: loss, delay, repeats, reordering, partitions
+ *	sim_engine.c   the store: slow, unavailable, unknown outcomes
+ *	sim_request.c  requests of programs, each answered exactly once
+ *	sim_program.c  programs that lock, write, remove, get interrupted and die
+ *	sim_history.c  what programs saw, against what a file system may show (I2, I11)
+ *	sim_check.c    the invariants, in true time (protocol.md I1 to I10)
+ *	sim_chaos.c    when which fault happens
+ *
+ * True time is that of the simulator; every machine has a clock of its own (machine_now).
+ */
+#ifndef TESTS_SIM_SIM_H
+#define TESTS_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lockcore/deadline.h"
+#include "lockcore/engine.h"
+#include "lockcore/master.h"
+#include "lockcore/node.h"
+
+#define SIM_NODES_MAX	 6
+#define SIM_MASTERS_MAX	 3
+#define SIM_MACHINES_MAX (SIM_NODES_MAX + SIM_MASTERS_MAX)
+#define SIM_REGISTRY_MAX 64
+#define SIM_PROGRAMS_MAX 4 /* of one node */
+
+/* Faults that a history may contain. */
+enum sim_fault {
+	FAULT_LOSS = 1 << 0,
+	FAULT_REPEAT = 1 << 1,
+	FAULT_DELAY = 1 << 2,
+	FAULT_PARTITION = 1 << 3,
+	FAULT_MASTER_CRASH = 1 << 4,
+	FAULT_NODE_CRASH = 1 << 5,
+	FAULT_ENGINE = 1 << 6,
+	FAULT_PAUSE = 1 << 7,
+	FAULT_FREEZE = 1 << 8, /* of a master's clock; no rule can stand a node's */
+	FAULT_DRIFT = 1 << 9,
+	FAULT_TWIN = 1 << 10, /* two nodes with one id */
+	FAULT_ALL = (1 << 11) - 1,
+};
+
+struct sim_config {
+	uint64_t seed;
+	size_t nodes, masters;
+	unsigned faults;      /* that are in this history */
+	unsigned allowed;     /* of which these were drawn */
+	bool exclusive_store; /* one master process at a time, as with SQLite */
+	bool trace;
+	int64_t lease_ns;
+	int64_t timeo_ns;
+	int64_t idle_ns;
+};
+
+struct sim;
+
+/* Something that happens at a moment. `life` lets it fall flat if the machine died meanwhile. */
+struct event {
+	struct deadline at;
+	void (*run)(struct sim *s, struct event *e);
+	void (*drop)(struct event *e); /* frees data; NULL: free(data) */
+	size_t machine;		       /* which must live and not be paused; SIM_NO_MACHINE */
+	uint64_t life;
+	void *data;
+	struct event *prev, *next; /* machine.deferred */
+};
+
+#define SIM_NO_MACHINE SIZE_MAX
+
+struct machine {
+	bool alive;
+	bool paused;
+	uint64_t life; /* of the process; grows with every start and death */
+	int64_t base_true, base_local;
+	int64_t rate_ppm; /* 1000000: true time; 0: frozen */
+	struct event *wake;
+	struct event *deferred; /* what happened to it while it was paused */
+	unsigned spins;
+};
+
+struct request;
+struct program;
+
+struct sim_node {
+	struct node *node;
+	char id[NODE_ID_MAX_BYTES + 1];
+	struct program *programs[SIM_PROGRAMS_MAX];
+	struct request *requests; /* all, in the order of submission */
+	struct node_event last;	  /* of each kind, and how often: for stories */
+	unsigned told[NODE_EVENT_LEFT + 1];
+	bool leaving;
+	bool midway; /* paused between looking at the time and answering */
+};
+
+struct sim_master {
+	struct master *master;
+	struct engine_op running; /* in the store; id 0: none */
+	unsigned told[MASTER_EVENT_STRANGER + 1];
+	unsigned steps;
+	bool midway;
+};
+
+/* One direction of nothing, or a connection between a node and a master. */
+struct link {
+	bool up;	     /* as the node knows it */
+	uint32_t peer;	     /* of the connection, for the master */
+	bool blocked[2];     /* to the master, to the node: silently lost */
+	bool want;	     /* should be connected */
+	int64_t order_ns[2]; /* FIFO unless delays are a fault */
+};
+
+struct store {
+	struct engine_cell cell;
+	struct engine_session registry[SIM_REGISTRY_MAX];
+	size_t count;
+	struct sim_op *queue[SIM_MASTERS_MAX];
+	bool down;
+	bool cut[SIM_MASTERS_MAX]; /* unreachable for this master */
+	bool late_put;		   /* one of unknown outcome was done after all */
+};
+
+struct sim {
+	struct sim_config config;
+	uint64_t random;
+	int64_t now; /* true time, ns */
+	struct deadlines events;
+	struct machine machines[SIM_MACHINES_MAX]; /* nodes first */
+	struct sim_node nodes[SIM_NODES_MAX];
+	struct sim_master masters[SIM_MASTERS_MAX];
+	struct link links[SIM_NODES_MAX][SIM_MASTERS_MAX];
+	uint32_t peers;
+	struct store store;
+	struct history *history;
+	unsigned faults; /* that may happen now */
+	bool programs_stop;
+	uint64_t takeovers, highest_epoch;
+	uint64_t instances;
+	uint64_t events_run, answers, packets;
+	int64_t hold_ns; /* stories: how long a packet travels */
+};
+
+/* ---- sim.c ---- */
+
+struct sim *sim_new(const struct sim_config *config);
+void sim_free(struct sim *s);
+void sim_run_for(struct sim *s, int64_t ns);
+/* Runs until the condition holds. False: it did not within ns. */
+bool sim_run_until(struct sim *s, bool (*holds)(struct sim *s, void *arg), void *arg, int64_t ns);
+
+uint64_t sim_random(struct sim *s);
+uint64_t sim_below(struct sim *s, uint64_t bound);
+bool sim_chance(struct sim *s, unsigned in_thousand);
+
+/* Takes data over. machine: whom it happens to, or SIM_NO_MACHINE. */
+struct event *sim_at(struct sim *s, int64_t delay_ns, size_t machine,
+		     void (*run)(struct sim *s, struct event *e), void *data);
+void sim_event_free(struct sim *s, struct event *e);
+
+static inline size_t machine_of_node(size_t node)
+{
+	return node;
+}
+
+static inline size_t machine_of_master(size_t master)
+{
+	return SIM_NODES_MAX + master;
+}
+
+struct moment machine_now(const struct sim *s, size_t machine);
+void machine_set_rate(struct sim *s, size_t machine, int64_t ppm);
+void machine_pause(struct sim *s, size_t machine);
+void machine_resume(struct sim *s, size_t machine);
+
+void sim_start_node(struct sim *s, size_t i);
+void sim_crash_node(struct sim *s, size_t i);
+void sim_start_master(struct sim *s, size_t i);
+void sim_crash_master(struct sim *s, size_t i);
+/* Drains what a node or master has to say, and sets its alarm. */
+void sim_node_loop(struct sim *s, size_t i);
+void sim_master_loop(struct sim *s, size_t i);
+
+void sim_trace(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A broken invariant: prints how to see it again, and ends the process. */
+_Noreturn void sim_fail(struct sim *s, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* ---- sim_net.c ---- */
+
+void net_connect(struct sim *s, size_t node, size_t master);
+void net_disconnect(struct sim *s, size_t node, size_t master);
+void net_send_to_master(struct sim *s, size_t node, size_t master, const struct packet *p);
+void net_send_to_node(struct sim *s, size_t master, uint32_t peer, const struct packet *p);
+
+/* ---- sim_engine.c ---- */
+
+void engine_start(struct sim *s, size_t master, const struct engine_op *op);
+void engine_forget(struct sim *s, size_t master); /* the process died */
+bool engine_knows(const struct sim *s, const char *node, uint64_t instance);
+void engine_free(struct sim *s);
+
+/* ---- sim_request.c ---- */
+
+struct request {
+	size_t node;
+	uint64_t call;
+	struct message *message;
+	bool answered;
+	enum status status;
+	uint64_t handle;
+	struct message *reply;
+	int64_t begun, ended; /* true time */
+	uint64_t instance;    /* of the session, when it was begun */
+	uint64_t seen_token;  /* the highest of the file or name when it was begun */
+	size_t seen_by;
+	uint64_t hold; /* LOOKUP: of the name, when it was begun */
+	struct program *program;
+	struct request *prev, *next;
+};
+
+struct request *request_submit(struct sim *s, size_t node, const struct message *m,
+			       struct program *program);
+void request_interrupt(struct sim *s, struct request *r);
+void request_answered(struct sim *s, size_t node, const struct node_answer *answer);
+void request_free(struct sim *s, struct request *r);
+void requests_die(struct sim *s, size_t node);
+
+/* ---- sim_program.c ---- */
+
+void programs_start(struct sim *s, size_t node);
+void programs_die(struct sim *s, size_t node);
+void program_answered(struct sim *s, struct program *p, struct request *r);
+/* Are all at rest? */
+bool programs_idle(const struct sim *s);
+
+/* ---- sim_history.c ---- */
+
+void history_begin(struct sim *s, struct request *r);
+void history_end(struct sim *s, struct request *r);
+/* A lock or name given up, or its handle closed: the program stops acting as its holder. */
+void history_release(struct sim *s, size_t node, uint64_t handle, bool closed);
+void history_node_died(struct sim *s, size_t node);
+void history_free(struct sim *s);
+
+/* ---- sim_check.c ---- */
+
+void check_nodes(struct sim *s);
+void check_master_packet(struct sim *s, size_t master, const struct packet *p);
+void check_swap(struct sim *s, const struct engine_cell *from, const struct engine_cell *to);
+void check_master_event(struct sim *s, size_t master, const struct master_event *e);
+/* Does this node believe in this session now, by its own clock? */
+bool check_believes(const struct sim *s, size_t node, uint64_t instance);
+/* Faults have stopped and time has passed: all is well again (I8). */
+void check_end(struct sim *s);
+
+/* ---- sim_chaos.c ---- */
+
+/* A whole history: faults for a while, then peace, then the last check. */
+void chaos_run(const struct sim_config *config);
+struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* The invariants I1 to I10, looked at from outside, in true time. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "lockcore/node_internal.h"
+#include "sim.h"
+
+bool check_believes(const struct sim *s, size_t node, uint64_t instance)
+{
+	const struct node *n = s->nodes[node].node;
+
+	return n && node_instance(n) == instance &&
+	       node_belief_end(n) > machine_now(s, node).boot_ns;
+}
+
+/* ---- I1: what the nodes themselves believe to hold ---- */
+
+static void check_locks(struct sim *s, size_t a, size_t b, const struct kept *x,
+			const struct kept *y, enum lock_kind kind)
+{
+	const struct range *p, *q;
+
+	DL_FOREACH (x->locks[kind], p)
+		DL_FOREACH (y->locks[kind], q)
+			if (range_overlap(p, q) &&
+			    (p->mode == LOCK_EXCLUSIVE || q->mode == LOCK_EXCLUSIVE))
+				sim_fail(s,
+					 "I1: nodes %zu and %zu both hold a lock of kind %d of "
+					 "%" PRIx64,
+					 a, b, (int)kind, x->ino);
+}
+
+static void check_pair(struct sim *s, size_t a, size_t b)
+{
+	struct node *m = s->nodes[b].node;
+	const struct kept *k, *other;
+
+	for (k = s->nodes[a].node->kept; k; k = k->hh.next) {
+		if ((!k->locks[0] && !k->locks[1]) || !(other = kept_find(m, k->ino)))
+			continue;
+		check_locks(s, a, b, k, other, LOCK_FLOCK);
+		check_locks(s, a, b, k, other, LOCK_RANGE);
+	}
+}
+
+void check_nodes(struct sim *s)
+{
+	bool believes[SIM_NODES_MAX];
+
+	for (size_t i = 0; i < s->config.nodes; i++) {
+		const struct node *n = s->nodes[i].node;
+
+		believes[i] = n && check_believes(s, i, node_instance(n));
+	}
+	for (size_t a = 0; a < s->config.nodes; a++)
+		for (size_t b = a + 1; b < s->config.nodes; b++)
+			if (believes[a] && believes[b])
+				check_pair(s, a, b);
+}
+
+/* ---- What masters say ---- */
+
+static size_t node_of_instance(const struct sim *s, uint64_t instance)
+{
+	size_t i;
+
+	for (i = 0; i < s->config.nodes; i++)
+		if (s->nodes[i].node && node_instance(s->nodes[i].node) == instance)
+			break;
+	return i;
+}
+
+/* I5: a leader welcomes nobody who is not in the registry. */
+static void check_welcome(struct sim *s, size_t master, uint64_t instance)
+{
+	uint64_t epoch = master_epoch(s->masters[master].master);
+	size_t node = node_of_instance(s, instance);
+
+	if (epoch == s->store.cell.epoch && node < s->config.nodes &&
+	    !engine_knows(s, s->nodes[node].id, instance))
+		sim_fail(s, "I5: instance %" PRIx64 " is welcomed and not registered", instance);
+}
+
+/* I6: nothing is answered in grace. I9: nor by one of two who lead. */
+static void check_reply(struct sim *s, size_t master)
+{
+	const struct master *m = s->masters[master].master;
+
+	if (!master_is_serving(m))
+		sim_fail(s, "I6: master %zu answers in grace", master);
+	for (size_t i = 0; i < s->config.masters; i++) {
+		const struct master *other = s->masters[i].master;
+
+		if (other && i != master && master_is_serving(other) &&
+		    master_epoch(other) > master_epoch(m) && !(s->config.faults & FAULT_FREEZE))
+			sim_fail(s, "I9: masters %zu and %zu both answer", master, i);
+	}
+}
+
+void check_master_packet(struct sim *s, size_t master, const struct packet *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		const struct message *m = p->messages[i];
+
+		if (m->kind == MESSAGE_WELCOME)
+			check_welcome(s, master, p->instance);
+		if (m->kind == MESSAGE_REPLY)
+			check_reply(s, master);
+	}
+}
+
+/* I3, at the store, where it counts: who reads late what it took over has been deposed. */
+void check_swap(struct sim *s, const struct engine_cell *from, const struct engine_cell *to)
+{
+	if (to->epoch < from->epoch || (to->instance != from->instance && to->epoch == from->epoch))
+		sim_fail(s, "I3: epoch %" PRIu64 " follows %" PRIu64, to->epoch, from->epoch);
+	if (to->epoch == from->epoch)
+		return;
+	s->highest_epoch = to->epoch;
+	s->takeovers++;
+}
+
+/* I7: what is freed by expiry is gone from the registry. */
+static void check_expired(struct sim *s, const struct master_event *e)
+{
+	for (size_t i = 0; i < s->store.count; i++)
+		if (!strcmp(s->store.registry[i].node, e->node) && !s->store.late_put &&
+		    e->epoch == s->store.cell.epoch)
+			sim_fail(s, "I7: %s is freed and still registered", e->node);
+}
+
+void check_master_event(struct sim *s, size_t master, const struct master_event *e)
+{
+	static const char *const names[] = {
+		"leading",   "grace over", "steps down",      "store trouble",
+		"store old", "opened",	   "reclaimed",	      "expired",
+		"left",	     "taken",	   "RECLAIM REFUSED", "stranger",
+	};
+
+	s->masters[master].told[e->kind]++;
+	sim_trace(s, "master %zu: %s, epoch %" PRIu64 ", count %zu, %s %s", master, names[e->kind],
+		  e->epoch, e->count, e->node, e->text);
+	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
+		check_expired(s, e);
+	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns)
+		sim_fail(s, "I4: a reclaim of %s is refused: %s", e->node, e->text);
+}
+
+/* ---- I8: after the faults ---- */
+
+static struct master *leader(const struct sim *s)
+{
+	for (size_t i = 0; i < s->config.masters; i++)
+		if (s->masters[i].master && master_is_serving(s->masters[i].master))
+			return s->masters[i].master;
+	return NULL;
+}
+
+static void count_node(const struct node *n, struct table_counts *sum)
+{
+	const struct node_handle *h;
+	const struct kept *k;
+	const struct range *r;
+
+	for (h = n->handles; h; h = h->hh.next)
+		sum->handles += !h->lapsed;
+	for (k = n->kept; k; k = k->hh.next)
+		for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++)
+			DL_FOREACH (k->locks[kind], r)
+				sum->locks++;
+}
+
+void check_end(struct sim *s)
+{
+	struct master *m = leader(s);
+	struct table_counts have, sum = {0};
+
+	if (!m)
+		sim_fail(s, "I8: no master serves");
+	for (size_t i = 0; i < s->config.nodes; i++) {
+		const struct node *n = s->nodes[i].node;
+
+		if (s->nodes[i].requests)
+			sim_fail(s, "I8: call %" PRIu64 " of node %zu was never answered",
+				 s->nodes[i].requests->call, i);
+		if (!node_is_open(n) && !(s->config.faults & FAULT_TWIN))
+			sim_fail(s, "I8: node %zu has no session", i);
+		if (n->channel.count || n->calls)
+			sim_fail(s, "I8: node %zu still has something to say", i);
+		count_node(n, &sum);
+	}
+	table_check(master_table(m));
+	table_counts(master_table(m), &have);
+	if (have.waiting || have.handles != sum.handles || have.locks != sum.locks)
+		sim_fail(s,
+			 "I8: the table has %" PRIu64 " handles, %" PRIu64 " locks, %" PRIu64
+			 " waiting; the nodes %" PRIu64 ", %" PRIu64,
+			 have.handles, have.locks, have.waiting, sum.handles, sum.locks);
+}

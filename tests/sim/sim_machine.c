@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* Machines: pauses, crashes, and the loops that nodes and masters run in. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "sim.h"
+
+#define MIDWAY_ONE_IN	 3000 /* loops of a machine that may be paused */
+#define SPINS_MAX	 20   /* loops in a row that had nothing to do and yet were due at once */
+#define MASTER_FILES_MAX 1000
+#define PPM		 1000000
+
+/* The true delay until the machine's clock shows this; MOMENT_NEVER. */
+static int64_t true_delay(struct sim *s, size_t machine, int64_t local)
+{
+	const struct machine *m = &s->machines[machine];
+	int64_t left = local - machine_now(s, machine).boot_ns;
+
+	if (local == MOMENT_NEVER || m->rate_ppm == 0)
+		return MOMENT_NEVER;
+	if (left <= 0)
+		return 1;
+	return left / m->rate_ppm * PPM + left % m->rate_ppm * PPM / m->rate_ppm + 1;
+}
+
+/* ---- Machines ---- */
+
+void machine_pause(struct sim *s, size_t machine)
+{
+	if (!s->machines[machine].paused)
+		sim_trace(s, "machine %zu is paused", machine);
+	s->machines[machine].paused = true;
+}
+
+void machine_resume(struct sim *s, size_t machine)
+{
+	struct machine *m = &s->machines[machine];
+	struct event *e, *next;
+	int64_t at = s->now;
+
+	if (!m->paused)
+		return;
+	sim_trace(s, "machine %zu goes on", machine);
+	m->paused = false;
+	DL_FOREACH_SAFE (m->deferred, e, next) {
+		DL_DELETE(m->deferred, e);
+		deadline_set(&s->events, &e->at, ++at);
+	}
+}
+
+static void machine_dies(struct sim *s, size_t machine)
+{
+	struct machine *m = &s->machines[machine];
+	struct event *e, *next;
+
+	m->alive = m->paused = false;
+	m->life++;
+	m->wake = NULL;
+	DL_FOREACH_SAFE (m->deferred, e, next) {
+		DL_DELETE(m->deferred, e);
+		sim_event_free(s, e);
+	}
+}
+
+static void machine_starts(struct sim *s, size_t machine)
+{
+	struct machine *m = &s->machines[machine];
+
+	m->alive = true;
+	m->life++;
+	m->spins = 0;
+}
+
+static void on_wake(struct sim *s, struct event *e)
+{
+	if (e->machine < SIM_NODES_MAX)
+		sim_node_loop(s, e->machine);
+	else
+		sim_master_loop(s, e->machine - SIM_NODES_MAX);
+}
+
+/* A deadline that the loop has just worked through must lie ahead, or the process would spin. */
+static void set_wake(struct sim *s, size_t machine, int64_t local)
+{
+	struct machine *m = &s->machines[machine];
+	int64_t delay = true_delay(s, machine, local);
+
+	if (local <= machine_now(s, machine).boot_ns && ++m->spins > SPINS_MAX)
+		sim_fail(s, "machine %zu spins: its deadline stays in the past", machine);
+	if (local > machine_now(s, machine).boot_ns)
+		m->spins = 0;
+	if (m->wake)
+		sim_event_free(s, m->wake);
+	m->wake = NULL;
+	if (delay != MOMENT_NEVER)
+		m->wake = sim_at(s, delay, machine, on_wake, NULL);
+}
+
+static void on_resume(struct sim *s, struct event *e)
+{
+	machine_resume(s, *(size_t *)e->data);
+}
+
+/* The process is stopped at the worst moment: it has looked at the time, and has yet to answer. */
+static bool pause_midway(struct sim *s, size_t machine)
+{
+	size_t *number;
+
+	if (!(s->faults & FAULT_PAUSE) || sim_below(s, MIDWAY_ONE_IN))
+		return false;
+	number = malloc(sizeof(*number));
+	assert(number);
+	*number = machine;
+	sim_at(s, 1, machine, on_wake, NULL);
+	machine_pause(s, machine);
+	sim_at(s, (int64_t)sim_below(s, 15 * NS_PER_SEC), SIM_NO_MACHINE, on_resume, number);
+	return true;
+}
+
+/* ---- Nodes ---- */
+
+void sim_start_node(struct sim *s, size_t i)
+{
+	struct sim_node *n = &s->nodes[i];
+	struct node_config config = {
+		.masters = s->config.masters,
+		.timeo_ns = s->config.timeo_ns,
+		.idle_ns = s->config.idle_ns,
+		.instance_base = ++s->instances << 20,
+	};
+
+	assert(!n->node);
+	memcpy(config.id, n->id, sizeof(config.id));
+	machine_starts(s, i);
+	n->node = node_new(&config, machine_now(s, i));
+	n->leaving = n->midway = false;
+	sim_trace(s, "node %zu starts as %s, instance %" PRIx64, i, n->id, config.instance_base);
+	for (size_t m = 0; m < s->config.masters; m++)
+		net_connect(s, i, m);
+	programs_start(s, i);
+	sim_node_loop(s, i);
+}
+
+void sim_crash_node(struct sim *s, size_t i)
+{
+	if (!s->nodes[i].node)
+		return;
+	sim_trace(s, "node %zu crashes", i);
+	for (size_t m = 0; m < s->config.masters; m++)
+		net_disconnect(s, i, m);
+	machine_dies(s, i);
+	history_node_died(s, i);
+	programs_die(s, i);
+	requests_die(s, i);
+	node_free(s->nodes[i].node);
+	s->nodes[i].node = NULL;
+}
+
+static void node_tells(struct sim *s, size_t i, const struct node_event *e)
+{
+	static const char *const names[] = {"opened", "resumed", "LAPSED", "taken", "twin", "left"};
+
+	s->nodes[i].told[e->kind]++;
+	s->nodes[i].last = *e;
+	sim_trace(s, "node %zu: %s, epoch %" PRIu64 ", instance %" PRIx64 ", held %zu", i,
+		  names[e->kind], e->epoch, node_instance(s->nodes[i].node), e->held);
+}
+
+void sim_node_loop(struct sim *s, size_t i)
+{
+	struct node *n = s->nodes[i].node;
+	struct moment now = machine_now(s, i);
+	struct node_answer answer;
+	struct node_event event;
+	struct packet packet;
+	size_t master;
+
+	if (!n || s->machines[i].paused)
+		return;
+	if (!s->nodes[i].midway)
+		node_tick(n, now);
+	s->nodes[i].midway = !s->nodes[i].midway && pause_midway(s, i);
+	if (s->nodes[i].midway)
+		return;
+	while (node_next_answer(n, now, &answer))
+		request_answered(s, i, &answer);
+	while (node_next_packet(n, now, &master, &packet))
+		net_send_to_master(s, i, master, &packet);
+	while (node_next_event(n, &event))
+		node_tells(s, i, &event);
+	set_wake(s, i, node_deadline(n));
+}
+
+/* ---- Masters ---- */
+
+void sim_start_master(struct sim *s, size_t i)
+{
+	struct master_config config = {
+		.instance = ++s->instances,
+		.lease_ns = s->config.lease_ns,
+		.max_files = MASTER_FILES_MAX,
+		.exclusive_store = s->config.exclusive_store,
+	};
+	size_t machine = machine_of_master(i);
+
+	assert(!s->masters[i].master);
+	s->masters[i].midway = false;
+	machine_starts(s, machine);
+	s->masters[i].master = master_new(&config, machine_now(s, machine));
+	sim_trace(s, "master %zu starts, instance %" PRIx64, i, config.instance);
+	for (size_t n = 0; n < s->config.nodes; n++)
+		net_connect(s, n, i);
+	sim_master_loop(s, i);
+}
+
+void sim_crash_master(struct sim *s, size_t i)
+{
+	if (!s->masters[i].master)
+		return;
+	sim_trace(s, "master %zu crashes", i);
+	machine_dies(s, machine_of_master(i));
+	engine_forget(s, i);
+	master_free(s->masters[i].master);
+	s->masters[i].master = NULL;
+	for (size_t n = 0; n < s->config.nodes; n++)
+		net_disconnect(s, n, i);
+}
+
+void sim_master_loop(struct sim *s, size_t i)
+{
+	struct master *m = s->masters[i].master;
+	size_t machine = machine_of_master(i);
+	struct moment now = machine_now(s, machine);
+	struct master_event event;
+	struct engine_op op;
+	struct packet packet;
+	uint32_t peer;
+
+	if (!m || s->machines[machine].paused)
+		return;
+	if (!s->masters[i].midway)
+		master_tick(m, now);
+	s->masters[i].midway = !s->masters[i].midway && pause_midway(s, machine);
+	if (s->masters[i].midway)
+		return;
+	while (master_next_op(m, now, &op))
+		engine_start(s, i, &op);
+	while (master_next_packet(m, now, &peer, &packet)) {
+		check_master_packet(s, i, &packet);
+		net_send_to_node(s, i, peer, &packet);
+	}
+	while (master_next_event(m, &event))
+		check_master_event(s, i, &event);
+	/* Slow, so not every time. */
+	if (++s->masters[i].steps % 16 == 0 && master_table(m))
+		table_check(master_table(m));
+	set_wake(s, machine, master_deadline(m));
+}

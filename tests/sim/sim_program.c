@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Programs: each runs plans, one after the other; a plan is a few calls on one file, as a script or
+ * a daemon would make them. Names that begin with
+ *	e  are lock files: made with O_EXCL, removed by their maker alone
+ *	f  are locked with flock or fcntl, and never removed
+ *	t  are made and removed by anyone
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+
+#define NAMES_OF_A_SORT 3
+#define THINK_MAX_NS	(400 * NS_PER_MS)
+#define HOLD_MAX_NS	(3 * NS_PER_SEC)
+#define PLAN_MAX	8
+#define RANGES_FROM	2 /* where a plan's first range is asked for */
+
+enum act {
+	ACT_END,
+	ACT_MAKE_EXCL,
+	ACT_MAKE,
+	ACT_OPEN, /* what LOOKUP found */
+	ACT_LOOKUP,
+	ACT_SHARED,
+	ACT_EXCLUSIVE,
+	ACT_RANGE,
+	ACT_UNLOCK,
+	ACT_WRITE,
+	ACT_APPEND,
+	ACT_READ,
+	ACT_TOUCH,
+	ACT_UNLINK,
+	ACT_LIST,
+	ACT_HOLD, /* just wait */
+};
+
+static const struct plan {
+	char sort;
+	unsigned char acts[PLAN_MAX];
+} plans[] = {
+	{'e', {ACT_MAKE_EXCL, ACT_WRITE, ACT_HOLD, ACT_READ, ACT_UNLINK}},
+	{'e', {ACT_MAKE_EXCL, ACT_HOLD, ACT_UNLINK}},
+	{'e', {ACT_LOOKUP, ACT_OPEN, ACT_READ}},
+	{'f', {ACT_MAKE, ACT_EXCLUSIVE, ACT_HOLD}},
+	{'f', {ACT_MAKE, ACT_EXCLUSIVE, ACT_READ, ACT_WRITE, ACT_HOLD, ACT_UNLOCK, ACT_HOLD}},
+	{'f', {ACT_MAKE, ACT_SHARED, ACT_HOLD, ACT_EXCLUSIVE, ACT_HOLD}},
+	{'f', {ACT_MAKE, ACT_SHARED, ACT_READ, ACT_HOLD}},
+	{'f', {ACT_MAKE, ACT_RANGE, ACT_RANGE, ACT_HOLD, ACT_RANGE}},
+	{'f', {ACT_LOOKUP, ACT_TOUCH, ACT_LIST}},
+	{'t', {ACT_MAKE, ACT_WRITE, ACT_READ, ACT_WRITE}},
+	{'t', {ACT_MAKE, ACT_WRITE, ACT_UNLINK, ACT_READ, ACT_HOLD}},
+	{'t', {ACT_LOOKUP, ACT_OPEN, ACT_READ, ACT_WRITE}},
+	{'t', {ACT_LOOKUP, ACT_UNLINK, ACT_LOOKUP}},
+	{'t', {ACT_LOOKUP, ACT_TOUCH, ACT_LOOKUP}},
+};
+
+struct program {
+	size_t node;
+	uint32_t pid;
+	const struct plan *plan;
+	size_t at;
+	char name[8];
+	uint64_t ino;
+	uint64_t handle;
+	struct request *request; /* under way */
+	bool made;		 /* a lock file that is still to be removed */
+	bool idle;
+	uint64_t writes;
+};
+
+static void next_act(struct sim *s, struct event *e);
+
+static void act_later(struct sim *s, struct program *p, int64_t delay_ns)
+{
+	struct program **cell = malloc(sizeof(struct program *));
+
+	assert(cell);
+	*cell = p;
+	sim_at(s, delay_ns, machine_of_node(p->node), next_act, cell);
+}
+
+/* ---- Plans ---- */
+
+static void finish_plan(struct sim *s, struct program *p)
+{
+	if (p->handle) {
+		history_release(s, p->node, p->handle, true);
+		node_close(s->nodes[p->node].node, p->handle, machine_now(s, p->node));
+		sim_trace(s, "node %zu closes %lu", p->node, (unsigned long)p->handle);
+		sim_node_loop(s, p->node);
+	}
+	p->handle = p->ino = 0;
+	p->made = false;
+	p->plan = NULL;
+	if (s->programs_stop)
+		p->idle = true;
+	else
+		act_later(s, p, (int64_t)sim_below(s, 2 * THINK_MAX_NS));
+}
+
+static void choose_plan(struct sim *s, struct program *p)
+{
+	p->plan = &plans[sim_below(s, sizeof(plans) / sizeof(*plans))];
+	p->at = 0;
+	snprintf(p->name, sizeof(p->name), "%c%d", p->plan->sort,
+		 (int)sim_below(s, NAMES_OF_A_SORT));
+}
+
+static void on_signal(struct sim *s, struct event *e)
+{
+	struct program *p = *(struct program **)e->data;
+
+	if (p->request)
+		request_interrupt(s, p->request);
+}
+
+static void signal_later(struct sim *s, struct program *p)
+{
+	struct program **cell = malloc(sizeof(struct program *));
+
+	assert(cell);
+	*cell = p;
+	/* Often right when a grant may be on its way, sometimes after a long wait. */
+	sim_at(s, (int64_t)sim_below(s, sim_chance(s, 500) ? 5 * NS_PER_MS : 4 * NS_PER_SEC) + 1,
+	       machine_of_node(p->node), on_signal, cell);
+}
+
+static void submit(struct sim *s, struct program *p, struct message *m)
+{
+	m->pid = p->pid;
+	p->request = request_submit(s, p->node, m, p);
+	if (p->request && sim_chance(s, 80))
+		signal_later(s, p);
+}
+
+static void lock(struct sim *s, struct program *p, enum act act)
+{
+	struct message m = {
+		.kind = MESSAGE_LOCK,
+		.ino = p->ino,
+		.handle = p->handle,
+		.owner = p->pid,
+		.lock_kind = LOCK_FLOCK,
+		.lock_mode = act == ACT_SHARED	    ? LOCK_SHARED
+			     : act == ACT_EXCLUSIVE ? LOCK_EXCLUSIVE
+						    : LOCK_NONE,
+		.end = RANGE_END,
+		.flags = sim_chance(s, 700) ? LOCK_WAIT : 0,
+	};
+
+	if (act == ACT_RANGE) {
+		m.lock_kind = LOCK_RANGE;
+		m.lock_mode = (enum lock_mode)sim_below(s, 3);
+		m.start = (int64_t)sim_below(s, 6);
+		m.end = m.start + (int64_t)sim_below(s, 6);
+		if (p->at > RANGES_FROM) /* two who wait for each other's would wait for ever */
+			m.flags = 0;
+	}
+	/* A flock that is converted is given up first; a range may be given up in part. */
+	history_release(s, p->node, p->handle, false);
+	submit(s, p, &m);
+}
+
+static void write_some(struct sim *s, struct program *p, bool append)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%02zu.%06u.%06u", p->node, p->pid % 1000000,
+			   (unsigned)(++p->writes % 1000000));
+
+	submit(s, p,
+	       &(struct message){
+		       .kind = MESSAGE_WRITE,
+		       .ino = p->ino,
+		       .handle = p->handle,
+		       .flags = append ? OPEN_APPEND : 0,
+		       .data = text,
+		       .data_len = (size_t)len,
+	       });
+}
+
+static void make(struct sim *s, struct program *p, uint32_t flags)
+{
+	submit(s, p,
+	       &(struct message){
+		       .kind = MESSAGE_CREATE,
+		       .parent = ROOT_INO,
+		       .name = p->name,
+		       .flags = flags,
+		       .mode = 0644,
+	       });
+}
+
+static void act(struct sim *s, struct program *p, enum act act)
+{
+	struct message m = {
+		.ino = p->ino, .handle = p->handle, .parent = ROOT_INO, .name = p->name};
+
+	switch (act) {
+	case ACT_MAKE_EXCL:
+	case ACT_MAKE:
+		make(s, p, act == ACT_MAKE_EXCL ? OPEN_EXCL : 0);
+		return;
+	case ACT_SHARED:
+	case ACT_EXCLUSIVE:
+	case ACT_RANGE:
+	case ACT_UNLOCK:
+		lock(s, p, act);
+		return;
+	case ACT_WRITE:
+	case ACT_APPEND:
+		write_some(s, p, act == ACT_APPEND);
+		return;
+	case ACT_LOOKUP:
+		m.kind = MESSAGE_LOOKUP;
+		m.handle = 0;
+		break;
+	case ACT_OPEN:
+		m.kind = MESSAGE_OPEN;
+		m.handle = 0;
+		break;
+	case ACT_READ:
+		m.kind = MESSAGE_READ;
+		m.length = CONTENT_MAX_BYTES;
+		break;
+	case ACT_TOUCH:
+		m.kind = MESSAGE_SETATTR;
+		m.set = SET_MTIME | SET_MTIME_NOW;
+		break;
+	case ACT_UNLINK:
+		m.kind = MESSAGE_UNLINK;
+		/* With the handle, so that the lock file of a successor is left alone. */
+		m.ino = 0;
+		p->made = false;
+		history_release(s, p->node, p->handle, false);
+		break;
+	case ACT_LIST:
+		m.kind = MESSAGE_READDIR;
+		m.ino = ROOT_INO;
+		m.handle = 0;
+		break;
+	case ACT_HOLD:
+	case ACT_END:
+		return;
+	}
+	submit(s, p, &m);
+}
+
+static void next_act(struct sim *s, struct event *e)
+{
+	struct program *p = *(struct program **)e->data;
+	enum act now;
+
+	if (!p->plan && s->programs_stop) {
+		p->idle = true;
+		return;
+	}
+	if (!p->plan)
+		choose_plan(s, p);
+	now = p->at < PLAN_MAX ? (enum act)p->plan->acts[p->at++] : ACT_END;
+	if (sim_chance(s, 10)) /* some die in between */
+		now = ACT_END;
+	if (now == ACT_END && p->made && !sim_chance(s, 20)) {
+		p->at = PLAN_MAX;
+		now = ACT_UNLINK;
+	}
+	if (now == ACT_END)
+		finish_plan(s, p);
+	else if (now == ACT_HOLD)
+		act_later(s, p, (int64_t)sim_below(s, HOLD_MAX_NS));
+	else
+		act(s, p, now);
+}
+
+/* Whatever fails ends the plan. */
+void program_answered(struct sim *s, struct program *p, struct request *r)
+{
+	enum status status = r->status;
+
+	if (r->handle)
+		p->handle = r->handle;
+	if (r->reply && r->reply->attr.ino && r->message->kind != MESSAGE_UNLINK)
+		p->ino = r->reply->attr.ino;
+	p->made |= p->plan->sort == 'e' && r->message->kind == MESSAGE_CREATE && r->handle;
+	if (status != STATUS_OK)
+		p->at = PLAN_MAX;
+	p->request = NULL;
+	request_free(s, r);
+	act_later(s, p, (int64_t)sim_below(s, sim_chance(s, 500) ? NS_PER_MS : THINK_MAX_NS) + 1);
+}
+
+/* ---- Life ---- */
+
+void programs_start(struct sim *s, size_t node)
+{
+	if (s->hold_ns) /* a story has its own */
+		return;
+	for (size_t i = 0; i < SIM_PROGRAMS_MAX; i++) {
+		struct program *p = calloc(1, sizeof(*p));
+
+		assert(p);
+		p->node = node;
+		p->pid = (uint32_t)++s->instances;
+		s->nodes[node].programs[i] = p;
+		act_later(s, p, (int64_t)sim_below(s, THINK_MAX_NS));
+	}
+}
+
+void programs_die(struct sim *s, size_t node)
+{
+	for (size_t i = 0; i < SIM_PROGRAMS_MAX; i++) {
+		free(s->nodes[node].programs[i]);
+		s->nodes[node].programs[i] = NULL;
+	}
+}
+
+bool programs_idle(const struct sim *s)
+{
+	for (size_t n = 0; n < s->config.nodes; n++)
+		for (size_t i = 0; i < SIM_PROGRAMS_MAX; i++)
+			if (s->nodes[n].programs[i] && !s->nodes[n].programs[i]->idle)
+				return false;
+	return true;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests: what programs ask a node, and that each is answered exactly once (I10). */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include "sim.h"
+
+/* Later, as an answer that is drained at once could end the request under its submitter. */
+static void on_kick(struct sim *s, struct event *e)
+{
+	sim_node_loop(s, e->machine);
+}
+
+struct request *request_submit(struct sim *s, size_t node, const struct message *m,
+			       struct program *program)
+{
+	struct request *r = calloc(1, sizeof(*r));
+
+	assert(r && s->nodes[node].node);
+	r->node = node;
+	r->program = program;
+	r->message = message_copy(m);
+	r->begun = s->now;
+	r->instance = node_instance(s->nodes[node].node);
+	DL_APPEND(s->nodes[node].requests, r);
+	history_begin(s, r);
+	r->call = node_submit(s->nodes[node].node, m, r, machine_now(s, node));
+	assert(r->call);
+	sim_trace(s, "node %zu call %" PRIu64 ": %s %s ino %" PRIx64 " handle %" PRIu64 " mode %d",
+		  node, r->call, message_kind_name(m->kind), m->name ? m->name : "", m->ino,
+		  m->handle, (int)m->lock_mode);
+	sim_at(s, 1, machine_of_node(node), on_kick, NULL);
+	return r;
+}
+
+void request_interrupt(struct sim *s, struct request *r)
+{
+	sim_trace(s, "node %zu call %" PRIu64 ": a signal", r->node, r->call);
+	node_interrupt(s->nodes[r->node].node, r->call, machine_now(s, r->node));
+	sim_at(s, 1, machine_of_node(r->node), on_kick, NULL);
+}
+
+void request_answered(struct sim *s, size_t node, const struct node_answer *answer)
+{
+	struct request *r = answer->cookie;
+
+	if (r->answered)
+		sim_fail(s, "I10: call %" PRIu64 " of node %zu is answered twice", r->call, node);
+	r->answered = true;
+	r->ended = s->now;
+	r->status = answer->status;
+	r->handle = answer->handle;
+	r->reply = answer->reply ? message_copy(answer->reply) : NULL;
+	s->answers++;
+	sim_trace(s,
+		  "node %zu call %" PRIu64 ": %s answered %s, handle %" PRIu64 " ino %" PRIx64
+		  " token %" PRIx64,
+		  node, r->call, message_kind_name(answer->kind), status_name(r->status), r->handle,
+		  r->reply ? r->reply->attr.ino : 0, r->reply ? r->reply->token : 0);
+	history_end(s, r);
+	if (r->program)
+		program_answered(s, r->program, r);
+}
+
+void request_free(struct sim *s, struct request *r)
+{
+	DL_DELETE(s->nodes[r->node].requests, r);
+	message_free(r->message);
+	message_free(r->reply);
+	free(r);
+}
+
+void requests_die(struct sim *s, size_t node)
+{
+	while (s->nodes[node].requests)
+		request_free(s, s->nodes[node].requests);
+}

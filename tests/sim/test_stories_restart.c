@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* Stories of a master's restart: what is reclaimed, what is not, and when grace ends. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lockcore/node_internal.h"
+#include "story.h"
+
+#define HOP STORY_HOP_NS
+
+static void test_restart_keeps_holders_and_the_order_of_waiters(void **state)
+{
+	struct sim *s = story_begin(3);
+	struct opened f[3];
+	struct request *waits[2];
+	uint64_t token;
+
+	for (size_t i = 0; i < 3; i++)
+		f[i] = story_make(s, i, "f", 0);
+	token = story_lock(s, &f[0]);
+	for (size_t i = 2; i >= 1; i--) { /* node 2 comes first */
+		waits[i - 1] = story_flock(s, &f[i], LOCK_EXCLUSIVE, true);
+		sim_run_for(s, 10 * HOP);
+	}
+	story_restart(s);
+	story_grace_over(s);
+	assert_true(story_lock(s, &f[0]) == token);
+	assert_false(waits[0]->answered || waits[1]->answered);
+	story_unlock(s, &f[0]);
+	assert_int_equal(story_wait(s, waits[1], 3 * HOP)->status, STATUS_OK);
+	assert_false(waits[0]->answered);
+	assert_true(waits[1]->reply->token > token);
+	story_unlock(s, &f[2]);
+	assert_int_equal(story_wait(s, waits[0], 3 * HOP)->status, STATUS_OK);
+	story_end(s);
+}
+
+static void test_restart_keeps_names_and_contents(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct opened e = story_make(s, 0, "e", OPEN_EXCL), t = story_make(s, 0, "t", 0), again;
+	struct message excl = {
+		.kind = MESSAGE_CREATE, .parent = ROOT_INO, .name = "e", .flags = OPEN_EXCL};
+
+	story_write(s, &e, "held");
+	story_write(s, &t, "unlinked");
+	assert_int_equal(story_unlink(s, 0, "t"), STATUS_OK);
+	story_restart(s);
+	assert_int_equal(story_status(s, 1, &excl), STATUS_EXISTS);
+	assert_int_equal(story_lookup(s, 1, "t"), STATUS_NO_ENTRY);
+	story_reads(s, &e, "held");
+	story_reads(s, &t, "unlinked");
+	again = story_make(s, 1, "e", 0);
+	assert_true(again.ino == e.ino && again.token == e.token);
+	story_reads(s, &again, "held");
+	story_end(s);
+}
+
+/* Whoever wrote last vouches for it, though it has the file open no longer. */
+static void test_last_writer_vouches(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct opened first = story_make(s, 0, "f", 0), last = story_make(s, 1, "f", 0);
+
+	story_write(s, &first, "first");
+	story_write(s, &last, "last!");
+	story_close(s, &last);
+	story_restart(s);
+	story_reads(s, &first, "last!");
+	story_restart(s);
+	story_reads(s, &first, "last!");
+	story_end(s);
+}
+
+/* An idle file is remembered by its maker, and when that leaves, by anybody. */
+static void test_idle_file_survives_and_expires(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct opened f = story_make(s, 0, "f", 0), again;
+
+	story_write(s, &f, "idle");
+	story_close(s, &f);
+	sim_run_for(s, NS_PER_SEC);
+	node_leave(s->nodes[0].node, machine_now(s, 0));
+	sim_node_loop(s, 0);
+	sim_run_for(s, NS_PER_SEC);
+	story_restart(s);
+	again = story_make(s, 1, "f", 0);
+	assert_true(again.ino == f.ino);
+	story_reads(s, &again, "idle");
+	story_close(s, &again);
+	sim_run_for(s, STORY_IDLE_NS - NS_PER_SEC);
+	assert_int_equal(story_lookup(s, 1, "f"), STATUS_OK);
+	sim_run_for(s, 2 * NS_PER_SEC);
+	assert_int_equal(story_lookup(s, 1, "f"), STATUS_NO_ENTRY);
+	assert_null(s->nodes[1].node->kept);
+	story_end(s);
+}
+
+/* A file that the voucher's death in grace leaves without one is vouched for again. */
+static void test_voucher_dies_in_grace(void **state)
+{
+	struct sim *s = story_begin(3);
+	struct opened f = story_make(s, 0, "f", 0), last = story_make(s, 1, "f", 0);
+
+	story_write(s, &f, "first");
+	story_write(s, &last, "last!");
+	sim_crash_node(s, 2); /* grace lasts until its session is over */
+	story_restart(s);
+	sim_run_for(s, 2 * NS_PER_SEC);
+	node_leave(s->nodes[1].node, machine_now(s, 1));
+	sim_node_loop(s, 1);
+	story_grace_over(s);
+	story_reads(s, &f, "last!");
+	story_restart(s);
+	story_reads(s, &f, "last!");
+	story_end(s);
+}
+
+/* The master dies at any point of the exchange that removes another node's file. */
+static void removal_at(int64_t crash, int64_t second)
+{
+	struct sim *s = story_begin(3);
+	struct opened f = story_make(s, 0, "t", 0), other = story_make(s, 2, "t", 0);
+	struct message unlink = {.kind = MESSAGE_UNLINK, .parent = ROOT_INO, .name = "t"};
+	struct request *r;
+
+	story_write(s, &f, "one");
+	story_write(s, &other, "two");
+	story_close(s, &f);
+	story_close(s, &other);
+	sim_run_for(s, 500 * NS_PER_MS);
+	assert_int_equal(story_lookup(s, 1, "t"), STATUS_OK);
+	r = request_submit(s, 1, &unlink, NULL);
+	sim_run_for(s, crash);
+	story_restart(s);
+	sim_run_for(s, second);
+	story_restart(s);
+	assert_int_equal(story_wait(s, r, 30 * NS_PER_SEC)->status, STATUS_OK);
+	assert_int_equal(story_lookup(s, 0, "t"), STATUS_NO_ENTRY);
+	sim_run_for(s, 2 * NS_PER_SEC);
+	story_restart(s);
+	assert_int_equal(story_lookup(s, 2, "t"), STATUS_NO_ENTRY);
+	sim_run_for(s, 2 * NS_PER_SEC);
+	for (size_t i = 0; i < 3; i++)
+		assert_null(s->nodes[i].node->kept);
+	story_end(s);
+}
+
+static void test_removed_stays_removed(void **state)
+{
+	for (int64_t crash = 0; crash < 60 * HOP; crash += crash < 6 * HOP ? HOP / 2 : 7 * HOP)
+		for (int64_t second = HOP; second < 400 * HOP;
+		     second += second < 12 * HOP ? HOP : 97 * HOP)
+			removal_at(crash, second);
+}
+
+/* A retried removal leaves alone what another made under the name meanwhile. */
+static void test_retried_removal_spares_the_successor(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct message unlink = {.kind = MESSAGE_UNLINK, .parent = ROOT_INO, .name = "e"};
+	struct request *r;
+	struct opened e, next;
+
+	e = story_make(s, 0, "e", OPEN_EXCL);
+	history_release(s, 0, e.handle, false);
+	story_cut(s, 0, false, true);
+	r = request_submit(s, 0, &unlink, NULL);
+	sim_run_for(s, 10 * HOP);
+	story_close(s, &e);
+	sim_run_for(s, 10 * HOP);
+	next = story_make(s, 1, "e", OPEN_EXCL);
+	story_restart(s);
+	story_cut(s, 0, false, false);
+	assert_int_equal(story_wait(s, r, 15 * NS_PER_SEC)->status, STATUS_OK);
+	assert_int_equal(story_lookup(s, 0, "e"), STATUS_OK);
+	story_write(s, &next, "mine");
+	story_end(s);
+}
+
+/* A retried O_EXCL finds the name that its first try made, if anybody remembers it. */
+static void test_retried_making_is_done_once(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct message excl = {
+		.kind = MESSAGE_CREATE, .parent = ROOT_INO, .name = "e", .flags = OPEN_EXCL};
+	struct request *r;
+	struct opened other, mine;
+
+	story_cut(s, 0, false, true);
+	r = request_submit(s, 0, &excl, NULL);
+	sim_run_for(s, 10 * HOP);
+	other = story_make(s, 1, "e", 0);
+	story_write(s, &other, "seen");
+	story_restart(s);
+	story_cut(s, 0, false, false);
+	assert_int_equal(story_wait(s, r, 15 * NS_PER_SEC)->status, STATUS_OK);
+	mine = (struct opened){0, r->reply->attr.ino, r->handle, 0};
+	assert_true(mine.ino == other.ino);
+	story_reads(s, &mine, "seen");
+	story_restart(s);
+	story_reads(s, &mine, "seen");
+	story_end(s);
+}
+
+/* What a given-up write did, and another node saw, is there after a restart. */
+static void test_given_up_write_is_not_undone(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct opened f = story_make(s, 0, "f", 0), other = story_make(s, 1, "f", 0);
+	struct message write = {.kind = MESSAGE_WRITE,
+				.ino = f.ino,
+				.handle = f.handle,
+				.data = "seen",
+				.data_len = 4};
+	struct request *r;
+
+	story_cut(s, 0, false, true);
+	r = request_submit(s, 0, &write, NULL);
+	sim_run_for(s, 10 * HOP);
+	request_interrupt(s, r);
+	story_reads(s, &other, "seen");
+	assert_int_equal(story_wait(s, r, NODE_PATIENCE_NS + HOP)->status, STATUS_INTERRUPTED);
+	story_restart(s);
+	story_cut(s, 0, false, false);
+	story_reads(s, &other, "seen");
+	story_end(s);
+}
+
+static void test_second_crash_in_grace(void **state)
+{
+	struct sim *s = story_begin(3);
+	struct opened f = story_make(s, 0, "f", 0), g = story_make(s, 1, "g", 0),
+		      h = story_make(s, 2, "g", 0);
+	uint64_t token = story_lock(s, &f);
+
+	story_lock(s, &g);
+	story_cut(s, 1, true, true);
+	story_restart(s);
+	sim_run_for(s, 2 * NS_PER_SEC);
+	assert_false(master_is_serving(s->masters[0].master));
+	story_restart(s);
+	sim_run_for(s, NS_PER_SEC);
+	story_cut(s, 1, false, false);
+	story_grace_over(s);
+	assert_int_equal(story_wait(s, story_flock(s, &h, LOCK_SHARED, false), 3 * HOP)->status,
+			 STATUS_BUSY);
+	assert_true(story_lock(s, &f) == token);
+	assert_int_equal(s->nodes[1].told[NODE_EVENT_LAPSED], 0);
+	story_end(s);
+}
+
+/* A session that never comes back ends grace at W after the takeover. */
+static void test_grace_ends_without_the_dead(void **state)
+{
+	struct sim *s = story_begin_with(
+		(struct sim_config){.nodes = 2, .seed = 1, .timeo_ns = 2 * STORY_LEASE_NS});
+	struct opened f = story_make(s, 0, "f", 0), g = story_make(s, 1, "f", 0);
+	int64_t restart;
+
+	story_lock(s, &f);
+	restart = s->now;
+	sim_crash_node(s, 0);
+	story_restart(s);
+	story_wait(s, story_flock(s, &g, LOCK_EXCLUSIVE, true), 11 * NS_PER_SEC);
+	assert_in_range(s->now - restart, master_wait_ns(STORY_LEASE_NS),
+			master_wait_ns(STORY_LEASE_NS) + NS_PER_SEC);
+	assert_int_equal(s->masters[0].told[MASTER_EVENT_EXPIRED], 1);
+	story_end(s);
+}
+
+/* A node whose clock stood still comes too late: it learns that it has lapsed. */
+static void test_late_reclaim_lapses(void **state)
+{
+	struct sim *s = story_begin(2);
+
+	story_make(s, 0, "e", OPEN_EXCL);
+	story_cut(s, 0, true, true);
+	machine_set_rate(s, 0, 0);
+	history_node_died(s, 0); /* no rule can save it from its clock */
+	story_restart(s);
+	story_grace_over(s);
+	assert_int_equal(story_lookup(s, 1, "e"), STATUS_NO_ENTRY);
+	machine_set_rate(s, 0, 1000000);
+	sim_node_loop(s, 0);
+	story_cut(s, 0, false, false);
+	sim_run_for(s, 5 * NS_PER_SEC);
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_LAPSED], 1);
+	assert_true(node_is_open(s->nodes[0].node));
+	story_end(s);
+}
+
+/*
+ * The store is put back to when it knew nobody. The first node to say so makes the master refuse;
+ * then grace lasts until whoever is unknown now cannot believe any more.
+ */
+static void test_store_put_back(void **state)
+{
+	struct sim *s = story_begin_with(
+		(struct sim_config){.nodes = 0, .seed = 1, .timeo_ns = 2 * STORY_LEASE_NS});
+	struct store old = s->store;
+	struct opened f, g;
+	int64_t restart;
+
+	s->config.nodes = 2;
+	sim_start_node(s, 0);
+	sim_start_node(s, 1);
+	f = story_make(s, 0, "f", 0);
+	story_restart(s);
+	story_grace_over(s);
+	story_lock(s, &f);
+	story_cut(s, 0, true, true);
+	sim_crash_master(s, 0);
+	s->store.cell = old.cell;
+	s->store.count = old.count;
+	s->highest_epoch = 0;
+	sim_start_master(s, 0);
+	restart = s->now;
+	sim_run_for(s, 2 * NS_PER_SEC);
+	g = story_make(s, 1, "f", 0);
+	assert_int_equal(s->nodes[1].told[NODE_EVENT_LAPSED], 1);
+	story_lock(s, &g);
+	assert_true(s->now - restart > STORY_LEASE_NS);
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_LAPSED], 1);
+	assert_true(master_epoch(s->masters[0].master) > 2);
+	story_end(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_restart_keeps_holders_and_the_order_of_waiters),
+		cmocka_unit_test(test_restart_keeps_names_and_contents),
+		cmocka_unit_test(test_last_writer_vouches),
+		cmocka_unit_test(test_idle_file_survives_and_expires),
+		cmocka_unit_test(test_voucher_dies_in_grace),
+		cmocka_unit_test(test_removed_stays_removed),
+		cmocka_unit_test(test_retried_removal_spares_the_successor),
+		cmocka_unit_test(test_retried_making_is_done_once),
+		cmocka_unit_test(test_given_up_write_is_not_undone),
+		cmocka_unit_test(test_second_crash_in_grace),
+		cmocka_unit_test(test_grace_ends_without_the_dead),
+		cmocka_unit_test(test_late_reclaim_lapses),
+		cmocka_unit_test(test_store_put_back),
+	};
+
+	cmocka_set_test_filter(getenv("CMOCKA_TEST_FILTER"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
