@@ -14,19 +14,19 @@
 	(480 + CONTENT_MAX_BYTES + NAME_MAX_BYTES + TEXT_MAX_BYTES +                               \
 	 LISTING_MAX * (32 + NAME_MAX_BYTES))
 
+/* clang-format off */
+
 /* The numbers on the wire are fixed in wire.proto; the core's may not drift away from them. */
-#define KINDS(X)                                                                                   \
-	X(HELLO)                                                                                   \
-	X(RENEW) X(BYE) X(WELCOME) X(RENEWED) X(TAKEN) X(EXPIRED) X(NOT_ME) X(FAREWELL) X(LOOKUP)  \
-		X(GETATTR) X(SETATTR) X(CREATE) X(OPEN) X(READ) X(WRITE) X(UNLINK) X(READDIR)      \
-			X(STATFS) X(LOCK) X(TESTLOCK) X(CLOSE) X(CANCEL) X(RECLAIM_FILE)           \
-				X(RECLAIM_GONE) X(RECLAIM_OPEN) X(RECLAIM_LOCK) X(RECLAIM_WAIT)    \
-					X(RECLAIM_DONE) X(REPLY) X(QUEUED) X(VOUCH) X(FORGET)
-#define STATUSES(X)                                                                                \
-	X(OK)                                                                                      \
-	X(BUSY) X(DEADLOCK) X(NO_ENTRY) X(EXISTS) X(STALE) X(TOO_BIG) X(NO_SPACE) X(NO_MEMORY)     \
-		X(NOT_DIR) X(IS_DIR) X(NOT_EMPTY) X(NOT_PERMITTED) X(INVALID) X(NAME_TOO_LONG)     \
-			X(INTERRUPTED) X(NO_MASTER) X(LAPSED)
+#define KINDS(X) \
+	X(HELLO) X(RENEW) X(BYE) X(WELCOME) X(RENEWED) X(TAKEN) X(EXPIRED) X(NOT_ME) \
+	X(FAREWELL) X(LOOKUP) X(GETATTR) X(SETATTR) X(CREATE) X(OPEN) X(READ) X(WRITE) \
+	X(UNLINK) X(READDIR) X(STATFS) X(LOCK) X(TESTLOCK) X(CLOSE) X(CANCEL) \
+	X(RECLAIM_FILE) X(RECLAIM_GONE) X(RECLAIM_OPEN) X(RECLAIM_LOCK) X(RECLAIM_WAIT) \
+	X(RECLAIM_DONE) X(REPLY) X(QUEUED) X(VOUCH) X(FORGET)
+#define STATUSES(X) \
+	X(OK) X(BUSY) X(DEADLOCK) X(NO_ENTRY) X(EXISTS) X(STALE) X(TOO_BIG) X(NO_SPACE) \
+	X(NO_MEMORY) X(NOT_DIR) X(IS_DIR) X(NOT_EMPTY) X(NOT_PERMITTED) X(INVALID) \
+	X(NAME_TOO_LONG) X(INTERRUPTED) X(NO_MASTER) X(LAPSED)
 #define SAME_KIND(x)   _Static_assert((int)MESSAGE_##x == (int)wire_KIND_##x, "wire.proto: " #x);
 #define SAME_STATUS(x) _Static_assert((int)STATUS_##x == (int)wire_STATUS_##x, "wire.proto: " #x);
 KINDS(SAME_KIND)
@@ -35,21 +35,20 @@ _Static_assert((int)MESSAGE_KIND_END == (int)_wire_Kind_ARRAYSIZE, "a kind is no
 _Static_assert((int)STATUS_MAX == (int)_wire_Status_MAX, "a status is not in wire.proto");
 
 /* What is called alike, and is copied as it is, in struct message and in wire_Message. */
-#define PLAIN_FIELDS(X)                                                                            \
-	X(seq)                                                                                     \
-	X(req) X(ino) X(parent) X(handle) X(owner) X(target) X(version) X(token) X(ticket)         \
-		X(epoch) X(holder) X(stamp_ns) X(lease_ns) X(idle_ns) X(start) X(end) X(length)    \
-			X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume)
+#define PLAIN_FIELDS(X) \
+	X(seq) X(req) X(ino) X(parent) X(handle) X(owner) X(target) X(version) X(token) \
+	X(ticket) X(epoch) X(holder) X(stamp_ns) X(lease_ns) X(idle_ns) X(start) X(end) \
+	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume)
 /* The same of struct attr and wire_Attr. */
-#define ATTR_FIELDS(X)                                                                             \
-	X(ino)                                                                                     \
-	X(version) X(mode) X(uid) X(gid) X(nlink) X(size) X(atime_ns) X(mtime_ns) X(ctime_ns)      \
-		X(token) X(idle_ns)
+#define ATTR_FIELDS(X) \
+	X(ino) X(version) X(mode) X(uid) X(gid) X(nlink) X(size) X(atime_ns) X(mtime_ns) \
+	X(ctime_ns) X(token) X(idle_ns)
+/* clang-format on */
+
 #define COPY(field) to->field = from->field;
 
 struct wire {
-	/* Decoding: why it failed, what is done, and the message in hand, which borrows from below.
-	 */
+	/* Decoding: why it failed, what is done; the message in hand, which borrows from below. */
 	enum wire_error error;
 	struct packet packet;
 	struct message message;

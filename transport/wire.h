@@ -5,11 +5,10 @@
  *
  * A wire holds the scratch memory of both directions (1.2 MiB, of which small packets touch a few
  * pages), so that of what a stranger sent a message is put on the heap only when it is known to be
- *well formed and within bounds. One wire serves one thread.
+ * well formed and within bounds. One wire serves one thread.
  *
  *	wire_encode(w, &packet, &bytes, &len); endpoint_send(e, peer, bytes, len);
- *	if (wire_decode(w, event.bytes, event.len, &packet) == WIRE_OK) { ...;
- *packet_deinit(&packet); }
+ *	error = wire_decode(w, event.bytes, event.len, &packet); ...; packet_deinit(&packet);
  */
 #ifndef TRANSPORT_WIRE_H
 #define TRANSPORT_WIRE_H
@@ -22,7 +21,7 @@
 /* The format's number; a packet of another one is refused with WIRE_VERSION_UNKNOWN. */
 #define WIRE_VERSION 1
 
-/* The largest packet: what nng is told to accept at most (NNG_OPT_RECVMAXSZ). */
+/* The largest packet: who announces more is disconnected before any of it is read. */
 #define WIRE_MAX_BYTES (1024 * 1024)
 
 enum wire_error {
