@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Endpoint: nng for a program with one poll loop. It moves whole byte strings between peers and
- * knows nothing of what is in them. It may lose, repeat and reorder; the core's channel repairs that.
+ * knows nothing of what is in them. It may lose, repeat and reorder, which the core's channel
+ * repairs.
  *
  * A server endpoint listens on any number of URLs and talks to many peers; a client endpoint dials
- * one URL and has one peer, numbered ENDPOINT_MASTER. nng's own threads only append to an inbox and
- * make endpoint_fd readable; everything else happens in the calls below, made by one thread, none of
- * which ever blocks.
+ * one URL and has one peer, numbered ENDPOINT_MASTER. nng's own threads only fill queues and make
+ * endpoint_fd readable; everything else happens in the calls below, made by one thread. None of
+ * them blocks, except where it says so.
  *
  *	endpoint_new_client(&e); endpoint_dial(e, url, why, sizeof(why));
  *	poll(endpoint_fd(e));
@@ -14,8 +15,10 @@
  *	endpoint_send(e, ENDPOINT_MASTER, bytes, len);
  *	endpoint_free(e);
  *
- * Built on nng's raw REQ and REP sockets: raw REP may answer or push to a peer whenever it likes. nng's
- * own request retries are thereby off.
+ * Built on nng's streams, tcp and ipc, and speaks on them what nng's sockets of the protocols REQ
+ * and REP do (transport/frame.h), so that either end may be one of those, in raw mode; endpoint.c
+ * says why. nng starts its threads with the first listen or dial of a process: a program that
+ * forks into the background does so before.
  */
 #ifndef TRANSPORT_ENDPOINT_H
 #define TRANSPORT_ENDPOINT_H
@@ -27,10 +30,16 @@
 #define ENDPOINT_MASTER 1u /* the number of a client's only peer */
 
 /*
- * What has arrived and is not yet taken is bounded, by count; past it nothing more is received until
- * endpoint_next has made room, and TCP holds the senders back.
+ * What has arrived and is not yet taken is bounded, by count and by bytes; past either, nothing
+ * more is received until endpoint_next has made room, and TCP holds the senders back, so that
+ * nothing is lost.
  */
-#define ENDPOINT_INBOX_MAX 1024
+#define ENDPOINT_INBOX_MAX   1024
+#define ENDPOINT_INBOX_BYTES (32 * 1024 * 1024) /* and one message for each connection */
+/* What waits to be sent to one peer, bytes, before messages are dropped: some of the largest. */
+#define ENDPOINT_OUTBOX_BYTES (4 * 1024 * 1024)
+/* Connections at a time; further ones are closed at once, and never become peers. */
+#define ENDPOINT_PEERS_MAX 1024
 
 /* How soon a client dials again: the first wait, doubled up to the second, milliseconds. */
 #define ENDPOINT_REDIAL_MIN_MS 50
@@ -41,27 +50,39 @@ struct endpoint;
 enum endpoint_event_kind {
 	ENDPOINT_UP,   /* peer is connected */
 	ENDPOINT_DOWN, /* peer is gone; its number is not used again soon */
-	ENDPOINT_DATA, /* bytes, len: one message from peer */
+	ENDPOINT_DATA, /* bytes, len: one message from peer, between its UP and its DOWN */
 };
 
 struct endpoint_event {
 	enum endpoint_event_kind kind;
 	uint32_t peer;
-	const void *bytes;
+	const void *bytes; /* aligned for nothing; valid until endpoint_event_done */
 	size_t len;
+	uint64_t received; /* messages of this peer told so far, this one included */
+	/*
+	 * DOWN: the peer has announced a message of more than WIRE_MAX_BYTES, of which nothing was
+	 * read, and was disconnected for it. Worth a line in the log, once for a peer.
+	 */
+	bool is_oversized;
 	void *priv; /* the endpoint's */
 };
 
-/* 0, or -ENOMEM, or another -errno. */
+/* 0 or -errno. A server listens and has many peers, a client dials and has one. */
 int endpoint_new_server(struct endpoint **out);
 int endpoint_new_client(struct endpoint **out);
 /* Closes everything and waits for nng's callbacks to end. NULL is fine. */
 void endpoint_free(struct endpoint *e);
 
 /*
- * 0, or -errno with one line for people in why: -EINVAL (not a URL, or a scheme other than tcp:// and
- * ipc://; tls+tcp:// is refused by name, for want of a way to give it certificates), -EADDRINUSE, ...
- * A listen is complete on return; a dial goes on in the background for the endpoint's life.
+ * 0, or -errno with one line for people in why, which is otherwise untouched: -EINVAL (not a URL,
+ * or a scheme other than tcp:// and ipc://; tls+tcp:// is refused by name, for want of a way to
+ * give it certificates), -EADDRINUSE, ... tcp:// takes IPv4 and [IPv6] addresses and host names,
+ * and "*" to listen on every address. ipc:// takes an absolute path.
+ *
+ * A listen is complete on return, and waits for the resolver if the URL has a host's name. A dial
+ * goes on in the background for the endpoint's life, asking the resolver each time, so a master
+ * need not be there, nor its name known yet; after a connection's end, as soon as endpoint_next has
+ * come upon it. Once only for an endpoint.
  */
 int endpoint_listen(struct endpoint *e, const char *url, char *why, size_t why_len);
 int endpoint_dial(struct endpoint *e, const char *url, char *why, size_t why_len);
@@ -69,7 +90,10 @@ int endpoint_dial(struct endpoint *e, const char *url, char *why, size_t why_len
 /* Checks a URL's form as the two above do, without touching the network. */
 int endpoint_check_url(const char *url, char *why, size_t why_len);
 
-/* Readable while endpoint_next has something to say. The endpoint's; do not close it. */
+/*
+ * Readable while endpoint_next has something to say, or has not yet said that there is nothing
+ * more. The endpoint's; do not close it.
+ */
 int endpoint_fd(const struct endpoint *e);
 
 /*
@@ -80,12 +104,18 @@ bool endpoint_next(struct endpoint *e, struct endpoint_event *event);
 void endpoint_event_done(struct endpoint_event *event);
 
 /*
- * Copies bytes and sends them. Never blocks and never fails visibly: what a gone or full peer would
- * get is dropped.
+ * Copies bytes (at most WIRE_MAX_BYTES) and sends them. Never blocks and never fails visibly: what
+ * a gone or full peer would get is dropped. Messages to one peer are sent in order.
  */
 void endpoint_send(struct endpoint *e, uint32_t peer, const void *bytes, size_t len);
 
-/* The address of a peer for logs, "10.0.0.7:4211" or "unknown"; always terminated. */
+/* How many messages endpoint_send has dropped, for statistics. */
+uint64_t endpoint_dropped(const struct endpoint *e);
+
+/*
+ * The address of a peer for logs: "10.0.0.7:4211", "[::1]:4211", "pid 812" over ipc://, or
+ * "unknown"; always terminated. Known from the peer's UP until the endpoint_next after its DOWN.
+ */
 void endpoint_peer_name(struct endpoint *e, uint32_t peer, char *name, size_t len);
 
 #endif
