@@ -48,7 +48,9 @@ struct asked {
 	size_t size;	/* READ, READDIR: at most so many bytes; WRITE: how many */
 	bool make_only; /* CREATE for mknod(2): nobody keeps the handle */
 	bool flush;	/* LOCK for the close of a descriptor */
+	bool readlink;	/* READ of a symbolic link's target */
 	off_t offset;	/* READDIR */
+	fuse_ino_t ino; /* READDIR: of the directory */
 };
 
 /* requests.c */

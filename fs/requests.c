@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "fs/errors.h"
+#include "lockcore/table.h"
 
 #define INTERRUPTS_FIRST_ROOM 64
 
@@ -209,12 +210,87 @@ static void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	ask_as(a, &m);
 }
 
-static void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, uint32_t flags)
 {
-	struct message m = {.kind = MESSAGE_UNLINK, .parent = parent, .name = name};
+	struct message m = {
+		.kind = MESSAGE_UNLINK,
+		.parent = parent,
+		.name = name,
+		.flags = flags,
+	};
 
 	if (!too_long(req, name))
 		ask(req, NULL, &m);
+}
+
+static void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, 0);
+}
+
+static void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, UNLINK_DIR);
+}
+
+static void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct message m = create_message(req, parent, name, mode);
+
+	m.kind = MESSAGE_MKDIR;
+	if (!too_long(req, name))
+		ask(req, NULL, &m);
+}
+
+static void fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct message m = create_message(req, parent, name, 0777);
+
+	m.kind = MESSAGE_SYMLINK;
+	m.data = target;
+	m.data_len = strlen(target);
+	if (!too_long(req, name))
+		ask(req, NULL, &m);
+}
+
+static void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct message m = create_message(req, parent, name, 0);
+
+	m.kind = MESSAGE_LINK;
+	m.ino = ino;
+	if (!too_long(req, name))
+		ask(req, NULL, &m);
+}
+
+/* An exchange of two names, or a whiteout, is nothing that a lock file does (contract 3.2). */
+static void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+		      const char *newname, unsigned int flags)
+{
+	struct message m = create_message(req, parent, name, 0);
+
+	if (flags & ~(unsigned)RENAME_NOREPLACE) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	m.kind = MESSAGE_RENAME;
+	m.target = newparent;
+	m.name2 = newname;
+	m.flags = flags & RENAME_NOREPLACE ? MOVE_NOREPLACE : 0;
+	if (!too_long(req, name) && !too_long(req, newname))
+		ask(req, NULL, &m);
+}
+
+/* A symbolic link's content is its target. */
+static void fs_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct message m = {.kind = MESSAGE_READ, .ino = ino, .length = SYMLINK_MAX_BYTES};
+	struct asked *a = asked_new(req, NULL);
+
+	if (!a)
+		return;
+	a->readlink = true;
+	ask_as(a, &m);
 }
 
 static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -227,6 +303,7 @@ static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		return;
 	a->size = size;
 	a->offset = off;
+	a->ino = ino;
 	/* Offsets 1 and 2 are those after "." and ".."; a cookie c is offset c + 2. */
 	m.start = off > 2 ? off - 2 : 0;
 	ask_as(a, &m);
@@ -446,43 +523,6 @@ static void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	ask_as(a, &m);
 }
 
-/* ---- Not offered (README, "Limits"); the errno is the one that the calls' manual pages give ----
- */
-
-static void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
-{
-	(void)parent;
-	(void)name;
-	(void)mode;
-	fuse_reply_err(req, EPERM);
-}
-
-static void fs_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
-{
-	(void)link;
-	(void)parent;
-	(void)name;
-	fuse_reply_err(req, EPERM);
-}
-
-static void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
-{
-	(void)ino;
-	(void)parent;
-	(void)name;
-	fuse_reply_err(req, EPERM);
-}
-
-static void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
-		      const char *newname, unsigned int flags)
-{
-	(void)parent;
-	(void)name;
-	(void)newparent;
-	(void)newname;
-	fuse_reply_err(req, flags ? EINVAL : EPERM);
-}
-
 const struct fuse_lowlevel_ops fs_ops = {
 	.init = fs_init,
 	.statfs = fs_statfs,
@@ -508,4 +548,6 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.symlink = fs_symlink,
 	.link = fs_link,
 	.rename = fs_rename,
+	.rmdir = fs_rmdir,
+	.readlink = fs_readlink,
 };

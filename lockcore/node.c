@@ -281,6 +281,9 @@ static void on_ordered(struct node *n, struct message **slot, struct moment now)
 	case MESSAGE_VOUCH:
 		kept_vouch(n, m);
 		break;
+	case MESSAGE_TOMB:
+		kept_tomb(n, m->ino, m->version);
+		break;
 	case MESSAGE_FORGET:
 		kept_forget(n, m->ino);
 		break;

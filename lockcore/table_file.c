@@ -28,24 +28,25 @@ struct inode *inode_new(struct table *t, uint64_t ino)
 	return inode;
 }
 
-/* A file's token is that of the name made last; a file without a name keeps none. */
+/* A directory counts its own "." and its subdirectories' "..". */
+static uint32_t nlink_shown(const struct inode *inode)
+{
+	return inode->dir && inode->nlink ? 2 + inode->dir->subdirs : inode->nlink;
+}
+
 void inode_attr(const struct inode *inode, struct attr *out)
 {
-	const struct dentry *d = inode->dentries;
-
 	*out = (struct attr){
 		.ino = inode->ino,
 		.version = inode->version,
 		.mode = inode->mode,
 		.uid = inode->uid,
 		.gid = inode->gid,
-		.nlink = inode->nlink,
+		.nlink = nlink_shown(inode),
 		.size = inode->size,
 		.atime_ns = inode->atime_ns,
 		.mtime_ns = inode->mtime_ns,
 		.ctime_ns = inode->ctime_ns,
-		.token = d ? d->token : 0,
-		.idle_ns = d ? d->idle_ns : 0,
 	};
 }
 
@@ -64,24 +65,39 @@ void inode_changed(struct inode *inode, struct moment now)
 	inode->ctime_ns = now.wall_ns;
 }
 
+void dir_touched(struct inode *dir, struct moment now)
+{
+	dir->mtime_ns = dir->ctime_ns = now.wall_ns;
+}
+
+/* In use: a program has it open, or a name is in it (contract 4.2, 4.3). */
+static bool in_use(const struct inode *inode)
+{
+	return inode->handles || (inode->dir && inode->dir->live);
+}
+
 void inode_put(struct table *t, struct inode *inode)
 {
-	if (inode->dentries || inode->handles || inode->dir || inode->restore)
+	if (inode->dentries || in_use(inode) || inode->ino == ROOT_INO || inode->restore)
 		return;
 	assert(!inode->nlink && !inode->locks);
 	HASH_DEL(t->inodes, inode);
 	t->files--;
 	t->content_bytes -= inode->size;
+	if (inode->dir)
+		free(inode->dir->slots);
+	free(inode->dir);
+	inode->dir = NULL;
 	free(inode->content);
 	inode->content = NULL;
 	inode->gone_next = t->gone;
 	t->gone = inode;
 }
 
-/* An idle time longer than the clock will run is for ever. */
-static int64_t idle_until(const struct dentry *d, struct moment now)
+/* A life longer than the clock will run is for ever. */
+static int64_t ends_at(int64_t life_ns, struct moment now)
 {
-	return d->idle_ns < MOMENT_NEVER - now.boot_ns ? now.boot_ns + d->idle_ns : MOMENT_NEVER;
+	return life_ns < MOMENT_NEVER - now.boot_ns ? now.boot_ns + life_ns : MOMENT_NEVER;
 }
 
 void inode_use_changed(struct table *t, struct inode *inode, struct moment now)
@@ -89,11 +105,26 @@ void inode_use_changed(struct table *t, struct inode *inode, struct moment now)
 	struct dentry *d;
 
 	DL_FOREACH2 (inode->dentries, d, inode_next) {
-		if (d->holder || inode->handles)
-			deadline_clear(&t->idle, &d->idle);
+		if (d->holder)
+			continue;
+		if (in_use(inode))
+			deadline_clear(&t->lives, &d->life);
 		else
-			deadline_set(&t->idle, &d->idle, idle_until(d, now));
+			deadline_set(&t->lives, &d->life, ends_at(d->idle_ns, now));
 	}
+}
+
+void inode_touched(struct table *t, struct inode *inode, struct moment now)
+{
+	struct dentry *d;
+
+	DL_FOREACH2 (inode->dentries, d, inode_next) {
+		if (d->holder && d->ttl_ns)
+			deadline_set(&t->lives, &d->life, ends_at(d->ttl_ns, now));
+		else if (d->holder)
+			deadline_clear(&t->lives, &d->life);
+	}
+	inode_use_changed(t, inode, now);
 }
 
 enum status inode_resize(struct table *t, struct inode *inode, uint64_t size)
@@ -153,8 +184,10 @@ static enum status open_inode(struct table *t, uint64_t client, uint64_t handle,
 	status = table_add_handle(t, client, handle, inode);
 	if (status != STATUS_OK)
 		return status;
-	if (flags & OPEN_TRUNC)
+	if (flags & OPEN_TRUNC) {
 		truncate_now(t, inode, now);
+		inode_touched(t, inode, now);
+	}
 	inode_use_changed(t, inode, now);
 	inode_attr(inode, out);
 	return STATUS_OK;
@@ -182,7 +215,8 @@ static bool plainly_allowed(const struct inode *inode, uint32_t uid)
 	return uid == 0 || (uid == inode->uid && (inode->mode & read_write) == read_write);
 }
 
-static struct inode *make_inode(struct table *t, const struct table_make *make, struct moment now)
+struct inode *inode_make(struct table *t, uint32_t type, const struct table_make *make,
+			 struct moment now)
 {
 	struct inode *inode = inode_new(t, t->epoch_base + FIRST_INO + t->inos + 1);
 
@@ -191,7 +225,7 @@ static struct inode *make_inode(struct table *t, const struct table_make *make, 
 	t->inos++;
 	t->files++;
 	inode->version = 1;
-	inode->mode = S_IFREG | (make->mode & 07777);
+	inode->mode = type | (make->mode & 07777);
 	inode->uid = make->uid;
 	inode->gid = make->gid;
 	inode->atime_ns = inode->mtime_ns = inode->ctime_ns = now.wall_ns;
@@ -201,29 +235,18 @@ static struct inode *make_inode(struct table *t, const struct table_make *make, 
 static enum status make_file(struct table *t, struct inode *parent, const struct table_make *make,
 			     struct moment now, struct attr *out)
 {
-	struct client *client = table_client(t, make->client);
-	struct inode *inode;
-	struct dentry *d;
-	enum status status = STATUS_NO_MEMORY;
+	struct inode *inode = inode_make(t, S_IFREG, make, now);
+	enum status status;
 
-	if (!client)
-		return STATUS_NO_MEMORY;
-	inode = make_inode(t, make, now);
 	if (!inode)
 		return STATUS_NO_MEMORY;
 	status = table_add_handle(t, make->client, make->handle, inode);
 	if (status != STATUS_OK)
 		goto out_inode;
-	d = dentry_link(t, parent, make->name, inode, make->flags & OPEN_EXCL ? client : NULL);
-	if (!d) {
+	if (!dentry_make(t, parent, make, inode, !(make->flags & OPEN_EXCL), now)) {
 		status = STATUS_NO_MEMORY;
 		goto out_handle;
 	}
-	d->maker_req = make->req;
-	d->idle_ns = make->idle_ns;
-	d->token = table_next_token(t);
-	inode_changed(parent, now);
-	parent->mtime_ns = now.wall_ns;
 	inode_attr(inode, out);
 	return STATUS_OK;
 
@@ -237,21 +260,18 @@ out_inode:
 enum status table_create(struct table *t, const struct table_make *make, struct moment now,
 			 struct attr *out, bool *created)
 {
-	struct inode *parent = inode_find(t, make->parent);
-	enum status status = name_check(make->name);
+	struct inode *parent;
 	struct dentry *d;
+	enum status status = dir_find(t, make->parent, make->name, &parent, &d);
 
 	assert(!t->restoring);
 	if (status != STATUS_OK)
 		return status;
-	if (!parent)
-		return STATUS_STALE;
-	if (!parent->dir)
-		return STATUS_NOT_DIR;
-	d = dentry_find(t, make->parent, make->name);
 	*created = !d;
 	if (d && (make->flags & OPEN_EXCL))
 		return STATUS_EXISTS;
+	if (d && !S_ISREG(d->inode->mode))
+		return STATUS_STALE; /* the kernel follows links, and refuses directories */
 	if (d && !plainly_allowed(d->inode, make->uid))
 		return STATUS_STALE;
 	if (d)
@@ -304,7 +324,7 @@ enum status table_write(struct table *t, uint64_t ino, int64_t offset, uint32_t 
 		memcpy(inode->content + offset, data, len);
 	inode_changed(inode, now);
 	inode->mtime_ns = now.wall_ns;
-	inode_use_changed(t, inode, now);
+	inode_touched(t, inode, now);
 	inode_attr(inode, out);
 	*at = offset;
 	return STATUS_OK;
@@ -343,7 +363,7 @@ enum status table_setattr(struct table *t, uint64_t ino, uint32_t set, const str
 		inode->gid = to->gid;
 	set_times(inode, set, to, now);
 	inode_changed(inode, now);
-	inode_use_changed(t, inode, now);
+	inode_touched(t, inode, now);
 	inode_attr(inode, out);
 	return STATUS_OK;
 }

@@ -36,6 +36,7 @@ struct dir {
 	size_t count; /* slots in use, removed ones included */
 	size_t room;
 	size_t live;
+	uint32_t subdirs; /* of live */
 };
 
 struct dentry {
@@ -46,10 +47,13 @@ struct dentry {
 	struct client *holder;			/* NULL: lives on use */
 	struct dentry *held_prev, *held_next;	/* holder.held */
 	uint64_t maker_req;
+	uint32_t maker_pid, maker_uid;
 	uint64_t token;
 	uint64_t cookie;
 	int64_t idle_ns;
-	struct deadline idle; /* set while nobody holds it and nobody uses its inode */
+	int64_t ttl_ns;
+	/* The end of an unused unheld name's idle time, or of a held one's time-to-live. */
+	struct deadline life;
 	size_t key_len;
 	unsigned char key[]; /* parent's inode number, then the name with its NUL */
 };
@@ -58,7 +62,8 @@ struct inode {
 	UT_hash_handle hh; /* table.inodes, by ino */
 	uint64_t ino;
 	uint64_t version;
-	uint32_t mode, uid, gid, nlink;
+	uint32_t mode, uid, gid;
+	uint32_t nlink; /* names; 1 for the root, which has none */
 	uint64_t size;
 	int64_t atime_ns, mtime_ns, ctime_ns;
 	unsigned char *content; /* size bytes; NULL if 0 */
@@ -116,7 +121,7 @@ struct table {
 	struct waiter *waiters;
 	struct waiter *granted; /* not yet drained */
 	struct inode *gone;	/* not yet drained */
-	struct deadlines idle;
+	struct deadlines lives;
 	uint64_t epoch_base; /* epoch << TABLE_EPOCH_SHIFT */
 	uint64_t tokens, inos, tickets, cookies;
 	uint64_t max_files;
@@ -148,6 +153,11 @@ void inode_changed(struct inode *inode, struct moment now);
 enum status inode_resize(struct table *t, struct inode *inode, uint64_t size);
 /* The use of an inode began or ended: its unheld names' idle time stops or starts. */
 void inode_use_changed(struct table *t, struct inode *inode, struct moment now);
+/* A touch or a write: the life of its names counts from now. */
+void inode_touched(struct table *t, struct inode *inode, struct moment now);
+/* A new inode of this type and the maker's mode, without names; it counts as a file. */
+struct inode *inode_make(struct table *t, uint32_t type, const struct table_make *make,
+			 struct moment now);
 
 /* table_name.c */
 struct dentry *dentry_find(struct table *t, uint64_t parent, const char *name);
@@ -158,7 +168,19 @@ static inline const char *dentry_name(const struct dentry *d)
 /* Links a new name; the caller has checked that it is free. NULL: no memory, nothing changed. */
 struct dentry *dentry_link(struct table *t, struct inode *parent, const char *name,
 			   struct inode *inode, struct client *holder);
+/* Links, and notes what make says of its maker; held unless make is NULL or plain is set. */
+struct dentry *dentry_make(struct table *t, struct inode *parent, const struct table_make *make,
+			   struct inode *inode, bool plain, struct moment now);
 void dentry_unlink(struct table *t, struct dentry *d, struct moment now);
+/* The name stands for another inode from now on; the old one loses it. */
+void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, struct moment now);
+/* The holder is gone; the name stays as long as something else keeps it. */
+void dentry_orphan(struct table *t, struct dentry *d, struct moment now);
+void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make *make,
+		      struct client *holder);
+enum status dir_find(struct table *t, uint64_t parent, const char *name, struct inode **dir,
+		     struct dentry **d);
+void dir_touched(struct inode *dir, struct moment now);
 enum status name_check(const char *name);
 
 /* table_lock.c */
