@@ -210,11 +210,19 @@ static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *
 	}
 }
 
+static void remember_stale(struct fs *fs, const struct asked *a)
+{
+	fs->stale_opens[fs->stale_next] = (struct stale_open){a->tid, loop_now().boot_ns};
+	fs->stale_next = (fs->stale_next + 1) % FS_STALE_OPENS;
+}
+
 /* close(2) succeeds whatever became of the locks: they are gone in any case (contract 6.1). */
 void fs_answer(struct fs *fs, const struct node_answer *answer)
 {
 	struct asked *a = answer->cookie;
 
+	if (answer->kind == MESSAGE_OPEN && answer->status == STATUS_STALE)
+		remember_stale(fs, a);
 	if (answer->status == STATUS_OK)
 		answer_ok(fs, a, answer);
 	else

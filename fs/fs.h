@@ -26,6 +26,15 @@
 /* Contract 3.1 and 3.2: what one file can hold, in the blocks that statfs counts. */
 #define FS_BLOCK_BYTES 4096
 
+/* A thread whose open(2) was answered ESTALE: the kernel looks the name up again, but only once. */
+struct stale_open {
+	pid_t tid;
+	int64_t at_ns;
+};
+
+#define FS_STALE_OPENS 64	  /* remembered; the oldest give way */
+#define FS_STALE_NS    NS_PER_SEC /* how soon the second try comes at the latest */
+
 struct fs {
 	struct options options;
 	struct loop loop;
@@ -34,9 +43,11 @@ struct fs {
 	struct node *node;
 	struct fuse_session *session; /* NULL: not made yet, or ended */
 	bool mounted;
-	bool ready;	      /* the kernel has said INIT and agreed */
-	char refused[160];    /* why the kernel will not do, from INIT */
-	struct fuse_buf buf;  /* libfuse's, for requests */
+	bool ready;	     /* the kernel has said INIT and agreed */
+	char refused[160];   /* why the kernel will not do, from INIT */
+	struct fuse_buf buf; /* libfuse's, for requests */
+	struct stale_open stale_opens[FS_STALE_OPENS];
+	size_t stale_next;
 	uint64_t *interrupts; /* calls that signals have come for, not yet passed on */
 	size_t interrupt_count, interrupt_room;
 };
@@ -45,6 +56,7 @@ struct fs {
 struct asked {
 	fuse_req_t req;
 	struct fuse_file_info fi;
+	pid_t tid;	/* OPEN: who asks */
 	size_t size;	/* READ, READDIR: at most so many bytes; WRITE: how many */
 	bool make_only; /* CREATE for mknod(2): nobody keeps the handle */
 	bool flush;	/* LOCK for the close of a descriptor */

@@ -369,16 +369,33 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
 
 /* ---- Open files ---- */
 
+/* Is this the kernel's second try at an open that was answered ESTALE? There is no third. */
+static bool is_second_try(const struct fs *fs, pid_t tid)
+{
+	int64_t now = loop_now().boot_ns;
+
+	for (size_t i = 0; i < FS_STALE_OPENS; i++)
+		if (fs->stale_opens[i].tid == tid && now - fs->stale_opens[i].at_ns < FS_STALE_NS)
+			return tid != 0;
+	return false;
+}
+
 static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	pid_t tid = fuse_req_ctx(req)->pid;
 	struct message m = {
 		.kind = MESSAGE_OPEN,
 		.ino = ino,
-		.flags = fi->flags & O_TRUNC ? OPEN_TRUNC : 0,
-		.pid = (uint32_t)fuse_req_ctx(req)->pid,
+		.flags = (fi->flags & O_TRUNC ? OPEN_TRUNC : 0) |
+			 (is_second_try(fs_of(req), tid) ? OPEN_UNLINKED : 0),
+		.pid = (uint32_t)tid,
 	};
+	struct asked *a = asked_new(req, fi);
 
-	ask(req, fi, &m);
+	if (!a)
+		return;
+	a->tid = tid;
+	ask_as(a, &m);
 }
 
 static void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

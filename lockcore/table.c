@@ -76,6 +76,7 @@ void table_free(struct table *t)
 			if (!dentry->inode->dir || !dentry->inode->dir->live)
 				dentry_unlink(t, dentry, (struct moment){0});
 	free_gone(t);
+	limbo_free(t);
 	free_inodes(t);
 	deadlines_deinit(&t->lives);
 	free(t->tombs);
@@ -163,7 +164,7 @@ static void handle_close(struct table *t, struct handle *h, struct moment now)
 	lockset_settle(t, inode);
 	table_remove_handle(t, h);
 	inode_use_changed(t, inode, now);
-	inode_put(t, inode);
+	inode_put(t, inode, now);
 }
 
 void table_close(struct table *t, uint64_t client, uint64_t handle, struct moment now)
@@ -232,7 +233,9 @@ uint64_t table_opener(struct table *t, uint64_t ino, uint64_t but)
 
 int64_t table_deadline(const struct table *t)
 {
-	return deadlines_next(&t->lives);
+	int64_t life = deadlines_next(&t->lives);
+
+	return t->limbo && t->limbo->limbo_end_ns < life ? t->limbo->limbo_end_ns : life;
 }
 
 /* A held directory whose time-to-live is over may have names in it. */
@@ -249,6 +252,7 @@ void table_tick(struct table *t, struct moment now)
 {
 	struct deadline *due;
 
+	limbo_tick(t, now);
 	while ((due = deadlines_due(&t->lives, now.boot_ns))) {
 		struct dentry *d =
 			(struct dentry *)(void *)((char *)due - offsetof(struct dentry, life));
@@ -279,7 +283,7 @@ bool table_next_gone(struct table *t, uint64_t *ino)
 		return false;
 	t->gone = inode->gone_next;
 	*ino = inode->ino;
-	free(inode);
+	limbo_add(t, inode);
 	return true;
 }
 

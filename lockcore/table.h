@@ -34,7 +34,12 @@ struct table;
  */
 #define TABLE_EPOCH_SHIFT 40
 
-#define SYMLINK_MAX_BYTES   4095    /* PATH_MAX without its NUL */
+#define SYMLINK_MAX_BYTES 4095 /* PATH_MAX without its NUL */
+/* A file that is gone can be looked at for so long still, of so many the youngest (table_limbo.c).
+ */
+#define TABLE_LIMBO_NS	NS_PER_SEC
+#define TABLE_LIMBO_MAX 1024
+
 #define TABLE_FILES_DEFAULT 1000000 /* contract 3.1 */
 
 /* A table with an empty root directory of mode 1777. NULL: no memory. */
@@ -174,7 +179,7 @@ struct table_grant {
 };
 
 bool table_next_grant(struct table *t, struct table_grant *out);
-/* An inode that no longer exists. */
+/* An inode that no longer exists, but for limbo. */
 bool table_next_gone(struct table *t, uint64_t *ino);
 
 /* ---- Restoring a table after a master's restart (protocol rules 5 to 7) ---- */

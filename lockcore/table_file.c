@@ -76,7 +76,7 @@ static bool in_use(const struct inode *inode)
 	return inode->handles || (inode->dir && inode->dir->live);
 }
 
-void inode_put(struct table *t, struct inode *inode)
+void inode_put(struct table *t, struct inode *inode, struct moment now)
 {
 	if (inode->dentries || in_use(inode) || inode->ino == ROOT_INO || inode->restore)
 		return;
@@ -88,8 +88,7 @@ void inode_put(struct table *t, struct inode *inode)
 		free(inode->dir->slots);
 	free(inode->dir);
 	inode->dir = NULL;
-	free(inode->content);
-	inode->content = NULL;
+	inode->limbo_end_ns = now.boot_ns ? now.boot_ns + TABLE_LIMBO_NS : 0;
 	inode->gone_next = t->gone;
 	t->gone = inode;
 }
@@ -153,9 +152,17 @@ enum status inode_resize(struct table *t, struct inode *inode, uint64_t size)
 	return STATUS_OK;
 }
 
-enum status table_getattr(struct table *t, uint64_t ino, struct attr *out)
+/* For looking: it exists, or did a moment ago. */
+static struct inode *find_or_limbo(struct table *t, uint64_t ino)
 {
 	struct inode *inode = inode_find(t, ino);
+
+	return inode ? inode : limbo_find(t, ino);
+}
+
+enum status table_getattr(struct table *t, uint64_t ino, struct attr *out)
+{
+	struct inode *inode = find_or_limbo(t, ino);
 
 	if (!inode)
 		return STATUS_STALE;
@@ -194,17 +201,23 @@ static enum status open_inode(struct table *t, uint64_t client, uint64_t handle,
 }
 
 /*
- * A file without a name can be opened no more: whoever tries has looked the name up before it went,
- * and shall look again.
+ * Whoever opens a file without a name has looked the name up before it went, and shall look again;
+ * who has done so in vain (OPEN_UNLINKED) gets the file, as if the open had come before the
+ * removal.
  */
 enum status table_open(struct table *t, uint64_t client, uint64_t handle, uint64_t ino,
 		       uint32_t flags, struct moment now, struct attr *out)
 {
 	struct inode *inode = inode_find(t, ino);
+	enum status status;
 
-	if (!inode || !inode->nlink)
+	if (!inode && (flags & OPEN_UNLINKED))
+		inode = limbo_revive(t, ino);
+	if (!inode || (!inode->nlink && !(flags & OPEN_UNLINKED)))
 		return STATUS_STALE;
-	return open_inode(t, client, handle, inode, flags, now, out);
+	status = open_inode(t, client, handle, inode, flags, now, out);
+	inode_put(t, inode, now); /* back to limbo if that failed */
+	return status;
 }
 
 /* Would the kernel let anybody with this uid open the file, whichever way? */
@@ -284,7 +297,7 @@ enum status table_create(struct table *t, const struct table_make *make, struct 
 enum status table_read(struct table *t, uint64_t ino, int64_t offset, uint64_t length,
 		       const void **data, size_t *len)
 {
-	struct inode *inode = inode_find(t, ino);
+	struct inode *inode = find_or_limbo(t, ino);
 	uint64_t rest;
 
 	if (!inode)

@@ -73,6 +73,7 @@ struct inode {
 	struct dir *dir;       /* directories only */
 	struct restore *restore;
 	struct inode *gone_next; /* table.gone */
+	int64_t limbo_end_ns;	 /* table.limbo: remembered until then */
 };
 
 struct handle {
@@ -121,6 +122,7 @@ struct table {
 	struct waiter *waiters;
 	struct waiter *granted; /* not yet drained */
 	struct inode *gone;	/* not yet drained */
+	struct inode *limbo;	/* gone, by ino, the oldest first */
 	struct deadlines lives;
 	uint64_t epoch_base; /* epoch << TABLE_EPOCH_SHIFT */
 	uint64_t tokens, inos, tickets, cookies;
@@ -145,8 +147,8 @@ uint64_t table_next_token(struct table *t);
 struct inode *inode_find(struct table *t, uint64_t ino);
 struct inode *inode_new(struct table *t, uint64_t ino); /* NULL: no memory */
 void inode_attr(const struct inode *inode, struct attr *out);
-/* Frees it, by way of the gone list, if it has neither name nor handle. */
-void inode_put(struct table *t, struct inode *inode);
+/* It goes, by way of the gone list and limbo, if it has neither name nor handle. */
+void inode_put(struct table *t, struct inode *inode, struct moment now);
 /* Frees one that nobody has seen yet: it is not reported gone. */
 void inode_discard(struct table *t, struct inode *inode);
 void inode_changed(struct inode *inode, struct moment now);
@@ -158,6 +160,14 @@ void inode_touched(struct table *t, struct inode *inode, struct moment now);
 /* A new inode of this type and the maker's mode, without names; it counts as a file. */
 struct inode *inode_make(struct table *t, uint32_t type, const struct table_make *make,
 			 struct moment now);
+
+/* table_limbo.c */
+void limbo_add(struct table *t, struct inode *inode);
+struct inode *limbo_find(struct table *t, uint64_t ino); /* NULL: none */
+/* It exists again, for a handle. NULL: there is none, or no memory. */
+struct inode *limbo_revive(struct table *t, uint64_t ino);
+void limbo_tick(struct table *t, struct moment now);
+void limbo_free(struct table *t);
 
 /* table_name.c */
 struct dentry *dentry_find(struct table *t, uint64_t parent, const char *name);

@@ -188,8 +188,8 @@ void dentry_unlink(struct table *t, struct dentry *d, struct moment now)
 		DL_DELETE2(d->holder->held, d, held_prev, held_next);
 	free(d);
 	inode_use_changed(t, parent, now);
-	inode_put(t, inode);
-	inode_put(t, parent);
+	inode_put(t, inode, now);
+	inode_put(t, parent, now);
 }
 
 void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, struct moment now)
@@ -200,7 +200,7 @@ void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, stru
 	deadline_clear(&t->lives, &d->life);
 	detach(d, now);
 	attach(d, inode);
-	inode_put(t, old);
+	inode_put(t, old, now);
 }
 
 /* Only a directory with names in it outlives its holder, until it is empty. */

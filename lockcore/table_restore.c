@@ -273,7 +273,7 @@ static void finish(struct table *t, struct inode *inode, struct moment now)
 		DL_SORT(inode->locks->queue, by_ticket);
 	inode_touched(t, inode, now);
 	lockset_settle(t, inode);
-	inode_put(t, inode);
+	inode_put(t, inode, now);
 }
 
 /* Files before directories, and inner directories before outer ones: what is in one may keep it. */
