@@ -4,7 +4,9 @@
  *
  *	main.c      from the command line to a mount that serves, and back to the shell
  *	serve.c     the loop: kernel, masters, time
- *	requests.c  the kernel's requests, to the core
+ *	requests.c  what is agreed with the kernel, and the table of its requests, which are in
+ *	            names.c, files.c and locks.c
+ *	ask.c       a request as a call of the core
  *	answers.c   the core's answers, to the kernel
  *	errors.c    the one table of errno
  *
@@ -65,10 +67,54 @@ struct asked {
 	fuse_ino_t ino; /* READDIR: of the directory */
 };
 
-/* requests.c */
-extern const struct fuse_lowlevel_ops fs_ops;
+/* ask.c */
+/* NULL: no memory, and the kernel has been told. fi is copied; it may be NULL. */
+struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi);
+/* Submits m for a, which it takes over. */
+void fs_ask_as(struct asked *a, const struct message *m);
+void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct message *m);
+/* True: the name has more than NAME_MAX_BYTES, and the kernel has been told. */
+bool fs_too_long(fuse_req_t req, const char *name);
 /* Passes the signals on that came while a request was read. */
 void fs_pass_interrupts(struct fs *fs);
+
+/* requests.c */
+extern const struct fuse_lowlevel_ops fs_ops;
+
+/* names.c */
+void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup);
+void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
+void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+	       const char *newname, unsigned int flags);
+void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_readlink(fuse_req_t req, fuse_ino_t ino);
+
+/* files.c */
+void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
+		struct fuse_file_info *fi);
+void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	      struct fuse_file_info *fi);
+void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+
+/* locks.c */
+void fs_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock);
+void fs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
+	      int sleep);
+void fs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op);
+void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 /* answers.c */
 void fs_answer(struct fs *fs, const struct node_answer *answer);
