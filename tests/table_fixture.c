@@ -34,6 +34,7 @@ struct table_make make_of(const char *name, uint32_t flags)
 		.name = name,
 		.flags = flags,
 		.mode = 0644,
+		.pid = FIXTURE_PID,
 		.idle_ns = FIXTURE_IDLE_NS,
 	};
 }
@@ -83,6 +84,15 @@ struct attr attr_of(struct table *t, uint64_t ino)
 
 	assert_ok(table_getattr(t, ino, &attr));
 	return attr;
+}
+
+struct link link_of(struct table *t, uint64_t ino)
+{
+	struct table_record record;
+
+	assert_ok(table_record(t, ino, &record));
+	assert_int_equal(record.link_count, 1);
+	return record.links[0];
 }
 
 struct table_want flock_want(uint64_t client, uint64_t ino, enum lock_mode mode, uint64_t req)

@@ -19,6 +19,7 @@
 
 #define FIXTURE_EPOCH	UINT64_C(3)
 #define FIXTURE_IDLE_NS (60 * NS_PER_SEC)
+#define FIXTURE_PID	1001
 #define EARLIER_EPOCH	(UINT64_C(2) << TABLE_EPOCH_SHIFT) /* for what an earlier master gave out */
 
 #define assert_ok(call) assert_int_equal(call, STATUS_OK)
@@ -41,6 +42,8 @@ uint64_t held_file(struct table *t, uint64_t client, uint64_t handle, const char
 void opened_by(struct table *t, uint64_t ino, uint64_t client);
 bool exists(struct table *t, const char *name);
 struct attr attr_of(struct table *t, uint64_t ino);
+/* The record of a file by its only name: holder, token and whatever else the name says. */
+struct link link_of(struct table *t, uint64_t ino);
 
 /* Requests of a client through its handle; req 0: will not wait. */
 struct table_want flock_want(uint64_t client, uint64_t ino, enum lock_mode mode, uint64_t req);

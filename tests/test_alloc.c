@@ -200,17 +200,12 @@ static void run_locks(void)
 static void run_restore(void)
 {
 	struct table *t = new_table();
-	struct table_record record = {.attr = {.ino = INO,
-					       .version = 5,
-					       .mode = S_IFREG | 0644,
-					       .nlink = 1,
-					       .size = 4,
-					       .token = TOKEN},
-				      .parent = ROOT_INO,
-				      .name = "f",
-				      .content = "text",
-				      .full = true,
-				      .holder = 1};
+	struct table_record record = {
+		.attr = {.ino = INO, .version = 5, .mode = S_IFREG | 0644, .nlink = 1, .size = 4},
+		.links[0] = {.parent = ROOT_INO, .token = TOKEN, .holder = 1, .name = "f"},
+		.link_count = 1,
+		.content = "text",
+		.full = true};
 	struct table_want lock = flock_want(1, INO, X, 0), wait = flock_want(2, INO, X, 20);
 
 	TRY(t, table_restore_file(t, &record, at(0)));
@@ -240,9 +235,8 @@ static void run_restore_end(void)
 {
 	struct table_record record = {
 		.attr = {.ino = INO, .version = 5, .mode = S_IFREG | 0644, .nlink = 1},
-		.parent = ROOT_INO,
-		.name = "f",
-		.holder = 1,
+		.links[0] = {.parent = ROOT_INO, .token = TOKEN, .holder = 1, .name = "f"},
+		.link_count = 1,
 	};
 	struct table *t = new_table();
 	size_t lost;
@@ -342,7 +336,7 @@ static void test_release_needs_memory(void **state)
 	try_lock(t, range_want(3, ino, LOCK_NONE, 0, RANGE_END, 0), false);
 	try_lock(t, flock_want(1, ino, LOCK_NONE, 0), false);
 	expect_grant(t, 3, 30);
-	assert_ok(table_unlink(t, ROOT_INO, "g", 2, 0, at(0), &attr));
+	assert_ok(table_unlink(t, ROOT_INO, "g", false, 2, 0, at(0), &attr));
 	table_close(t, 1, 1, at(0));
 	table_drop_client(t, 3, at(0));
 	table_close(t, 2, 2, at(0));
