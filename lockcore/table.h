@@ -150,6 +150,7 @@ struct table_holder {
 
 /*
  * STATUS_OK (granted or, with queued, waiting), STATUS_BUSY (would have to wait, may not),
+ * STATUS_DEADLOCK (would wait, through others, for itself),
  * STATUS_STALE, STATUS_INVALID (a bad range or an unknown handle), STATUS_NO_MEMORY.
  *
  * First come, first served (contract 5.2): a request also waits behind earlier waiting ones that

@@ -103,6 +103,7 @@ struct waiter {
 		uint64_t client, req;
 	} key;
 	uint64_t ticket;
+	uint64_t searched; /* the last search for a deadlock that came by */
 	bool exempt; /* scratch of must_wait: waits for the requester, who need not wait for it */
 	struct handle *handle;
 	struct range want; /* in no list */
@@ -126,6 +127,7 @@ struct table {
 	struct deadlines lives;
 	uint64_t epoch_base; /* epoch << TABLE_EPOCH_SHIFT */
 	uint64_t tokens, inos, tickets, cookies;
+	uint64_t searches; /* for deadlocks so far */
 	uint64_t max_files;
 	uint64_t files, locks, content_bytes;
 	struct restore *restores;
@@ -160,6 +162,10 @@ void inode_touched(struct table *t, struct inode *inode, struct moment now);
 /* A new inode of this type and the maker's mode, without names; it counts as a file. */
 struct inode *inode_make(struct table *t, uint32_t type, const struct table_make *make,
 			 struct moment now);
+
+/* table_deadlock.c */
+/* Would waiting for what is in want's way never end? */
+bool would_deadlock(struct table *t, const struct lockset *set, const struct range *want);
 
 /* table_limbo.c */
 void limbo_add(struct table *t, struct inode *inode);
