@@ -56,6 +56,7 @@ void inode_discard(struct table *t, struct inode *inode)
 	HASH_DEL(t->inodes, inode);
 	t->files--;
 	free(inode->restore);
+	free(inode->dir);
 	free(inode);
 }
 

@@ -29,21 +29,21 @@ static void take_attr(struct inode *inode, const struct attr *attr)
 }
 
 /* The record's links are kept as those of a message, which is what copies them. */
-static bool take_names(struct restore *r, const struct table_record *record)
+static struct message *copy_names(const struct table_record *record)
 {
-	struct message *names = message_copy(&(struct message){
+	return message_copy(&(struct message){
 		.links = record->links,
 		.link_count = record->link_count,
 	});
+}
 
-	if (!names)
-		return false;
+static void take_names(struct restore *r, const struct table_record *record, struct message *names)
+{
 	message_free(r->names);
 	r->names = names;
 	r->version = record->attr.version;
 	r->size = record->attr.size;
 	r->named = record->attr.nlink != 0;
-	return true;
 }
 
 /* The inode being restored, found or made. */
@@ -120,18 +120,26 @@ static bool is_possible(const struct table *t, const struct table_record *record
 static enum status take_record(struct table *t, struct inode *inode,
 			       const struct table_record *record)
 {
-	enum status status = take_content(t, inode, record);
+	bool newest = record->attr.version > inode->restore->version;
+	struct message *names = newest ? copy_names(record) : NULL;
+	enum status status = STATUS_NO_MEMORY;
 
-	if (status != STATUS_OK || record->attr.version <= inode->restore->version)
+	if (newest && !names)
 		return status;
 	if (S_ISDIR(record->attr.mode) && !inode->dir)
 		inode->dir = calloc(1, sizeof(*inode->dir));
 	if (S_ISDIR(record->attr.mode) && !inode->dir)
-		return STATUS_NO_MEMORY;
-	if (!take_names(inode->restore, record))
-		return STATUS_NO_MEMORY;
+		goto out_names;
+	status = take_content(t, inode, record);
+	if (status != STATUS_OK || !newest)
+		goto out_names;
+	take_names(inode->restore, record, names);
 	take_attr(inode, &record->attr);
 	return STATUS_OK;
+
+out_names:
+	message_free(names);
+	return status;
 }
 
 enum status table_restore_file(struct table *t, const struct table_record *record,

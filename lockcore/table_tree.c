@@ -33,7 +33,6 @@ enum status table_mkdir(struct table *t, const struct table_make *make, struct m
 		return STATUS_NO_MEMORY;
 	inode->dir = calloc(1, sizeof(*inode->dir));
 	if (!inode->dir || !dentry_make(t, parent, make, inode, false, now)) {
-		free(inode->dir);
 		inode_discard(t, inode);
 		return STATUS_NO_MEMORY;
 	}

@@ -197,6 +197,51 @@ static void run_locks(void)
 	table_free(t);
 }
 
+static struct table_make make_in(uint64_t parent, const char *name)
+{
+	struct table_make make = make_of(name, 0);
+
+	make.parent = parent;
+	return make;
+}
+
+/* Moves to a free name, then over another file. */
+static void try_renames(struct table *t, uint64_t dir)
+{
+	struct table_make to = make_in(dir, "moved");
+	struct attr attr, replaced;
+
+	to.client = 5; /* of whom the table has not heard yet */
+	TRY(t, table_rename(t, dir, "link", &to, false, at(1), &attr, &replaced));
+	assert_int_equal(replaced.ino, 0);
+	TRY(t, table_rename(t, dir, "moved",
+			    &(struct table_make){
+				    .client = 6, .req = 1, .parent = ROOT_INO, .name = "over"},
+			    false, at(1), &attr, &replaced));
+	assert_int_equal(replaced.nlink, 0);
+}
+
+static void run_tree(void)
+{
+	struct table *t = new_table();
+	uint64_t file = try_create(t, 1, "f", 0), over = try_create(t, 2, "over", OPEN_EXCL);
+	struct table_make make = make_in(ROOT_INO, "d");
+	struct attr attr, dir;
+
+	TRY(t, table_mkdir(t, &make, at(1), &dir));
+	make = make_in(dir.ino, "symlink");
+	TRY(t, table_symlink(t, &make, "target", 6, at(1), &attr));
+	make = make_in(dir.ino, "link");
+	TRY(t, table_link(t, file, &make, at(1), &attr));
+	try_renames(t, dir.ino);
+	assert_int_equal(attr_of(t, over).nlink, 0);
+	TRY(t, table_unlink(t, dir.ino, "symlink", false, 1, 0, at(1), &attr));
+	TRY(t, table_unlink(t, ROOT_INO, "d", true, 1, 0, at(1), &attr));
+	table_check(t);
+	assert_int_equal(attr_of(t, file).nlink, 2);
+	table_free(t);
+}
+
 static void run_restore(void)
 {
 	struct table *t = new_table();
@@ -300,6 +345,11 @@ static void test_failed_lock_call_changes_something(void **state)
 	fail_each(run_locks);
 }
 
+static void test_failed_move_or_link_changes_something(void **state)
+{
+	fail_each(run_tree);
+}
+
 static void test_failed_restore_changes_something(void **state)
 {
 	fail_each(run_restore);
@@ -352,6 +402,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_failed_file_call_changes_something),
 		cmocka_unit_test(test_failed_lock_call_changes_something),
+		cmocka_unit_test(test_failed_move_or_link_changes_something),
 		cmocka_unit_test(test_failed_restore_changes_something),
 		cmocka_unit_test(test_failed_end_of_restore_breaks_the_table),
 		cmocka_unit_test(test_failed_growth_of_a_hash_changes_something),
