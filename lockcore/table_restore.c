@@ -13,8 +13,8 @@ struct restore {
 	uint64_t size;		  /* that it says the file has */
 	uint64_t content_version; /* of the one that the content comes from; 0: none yet */
 	uint64_t content_size;	  /* that it brought; what the inode has beyond is zero */
-	bool named;
-	struct message *names; /* its links */
+	bool refused;		  /* one of the names could not be linked */
+	struct message *names;	  /* its links; none if it was removed */
 };
 
 static void take_attr(struct inode *inode, const struct attr *attr)
@@ -33,7 +33,7 @@ static struct message *copy_names(const struct table_record *record)
 {
 	return message_copy(&(struct message){
 		.links = record->links,
-		.link_count = record->link_count,
+		.link_count = record->attr.nlink ? record->link_count : 0,
 	});
 }
 
@@ -43,7 +43,6 @@ static void take_names(struct restore *r, const struct table_record *record, str
 	r->names = names;
 	r->version = record->attr.version;
 	r->size = record->attr.size;
-	r->named = record->attr.nlink != 0;
 }
 
 /* The inode being restored, found or made. */
@@ -225,7 +224,7 @@ static void link_names(struct table *t, struct inode *inode, struct ending *e)
 {
 	struct restore *r = inode->restore;
 
-	for (size_t i = 0; r->named && i < r->names->link_count; i++) {
+	for (size_t i = 0; i < r->names->link_count; i++) {
 		struct link link = r->names->links[i];
 
 		if (!is_kept(e, inode, &link))
@@ -234,7 +233,7 @@ static void link_names(struct table *t, struct inode *inode, struct ending *e)
 			link.holder = 0;
 		if (!link_restored(t, inode, &link)) {
 			e->failed++;
-			r->named = false;
+			r->refused = true;
 		}
 	}
 }
@@ -247,7 +246,7 @@ static void bury(struct table *t)
 
 		if (!inode || !inode->restore || inode->version > t->tombs[i].version)
 			continue;
-		inode->restore->named = false;
+		inode->restore->names->link_count = 0;
 		inode->version = t->tombs[i].version;
 	}
 	free(t->tombs);
@@ -296,7 +295,8 @@ static void link_all(struct table *t, struct ending *e)
 	do {
 		linked = false;
 		for (inode = t->inodes; inode; inode = inode->hh.next) {
-			if (!inode->restore || !inode->dir || inode->nlink)
+			if (!inode->restore || !inode->dir || inode->nlink ||
+			    inode->restore->refused)
 				continue;
 			link_names(t, inode, e);
 			linked = linked || inode->nlink;

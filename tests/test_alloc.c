@@ -296,6 +296,31 @@ static void run_restore_end(void)
 	table_free(t);
 }
 
+/* A directory with a file of two names. What is not linked is counted, and nothing else lost. */
+static void run_restore_tree_end(void)
+{
+	struct table_record dir = {
+		.attr = {.ino = INO + 1, .version = 5, .mode = S_IFDIR | 0755, .nlink = 2},
+		.links[0] = {.parent = ROOT_INO, .token = TOKEN, .holder = 1, .name = "d"},
+		.link_count = 1};
+	struct table_record file = {
+		.attr = {.ino = INO, .version = 5, .mode = S_IFREG | 0644, .nlink = 2},
+		.links = {{.parent = INO + 1, .token = TOKEN, .holder = 1, .name = "a"},
+			  {.parent = INO + 1, .token = TOKEN, .holder = 2, .name = "b"}},
+		.link_count = 2};
+	struct table *t = new_table();
+	size_t lost;
+
+	TRY(t, table_restore_file(t, &dir, at(0)));
+	TRY(t, table_restore_file(t, &file, at(0)));
+	TRY(t, table_restore_open(t, 2, 2, INO));
+	lost = table_restore_end(t, at(0), anyone, NULL);
+	table_check(t);
+	assert_true(lost == 0 || heap.failed);
+	assert_int_equal(attr_of(t, INO).nlink + exists(t, "d"), 3 - lost);
+	table_free(t);
+}
+
 static void run_many(void)
 {
 	struct table *t = new_table();
@@ -358,6 +383,7 @@ static void test_failed_restore_changes_something(void **state)
 static void test_failed_end_of_restore_breaks_the_table(void **state)
 {
 	fail_each(run_restore_end);
+	fail_each(run_restore_tree_end);
 }
 
 static void test_failed_growth_of_a_hash_changes_something(void **state)

@@ -244,6 +244,26 @@ static void test_two_files_get_one_name(void **state)
 	}
 }
 
+/* Of three names of a file the middle one is another's: the others are its own still. */
+static void test_refused_name_takes_the_others_along(void **state)
+{
+	struct table_record older = record_of(5, 0), newer = record_of(5, 0), got;
+
+	older.attr.nlink = older.link_count = 3;
+	older.links[0].name = "a";
+	older.links[1] = older.links[2] = newer.links[0];
+	older.links[2].name = "b";
+	newer.attr.ino = INO + 1;
+	assert_ok(restore(*state, older));
+	assert_ok(restore(*state, newer));
+	assert_int_equal(end(*state), 1);
+	assert_ok(table_record(*state, INO, &got));
+	assert_int_equal(got.link_count, 2);
+	assert_true(got.attr.version > 5);
+	assert_true(exists(*state, "a") && exists(*state, "b"));
+	assert_int_equal(link_of(*state, INO + 1).parent, ROOT_INO);
+}
+
 static void test_new_file_reuses_a_restored_number(void **state)
 {
 	uint64_t ino;
@@ -410,6 +430,7 @@ int main(void)
 		TABLE_TEST(test_old_tomb_buries_a_newer_record),
 		TABLE_TEST(test_name_of_a_dead_holder_stays),
 		TABLE_TEST(test_two_files_get_one_name),
+		TABLE_TEST(test_refused_name_takes_the_others_along),
 		TABLE_TEST(test_new_file_reuses_a_restored_number),
 		TABLE_TEST(test_root_forgets_its_changes),
 		TABLE_TEST(test_nonsense_is_restored),
