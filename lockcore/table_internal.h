@@ -167,6 +167,10 @@ struct inode *inode_make(struct table *t, uint32_t type, const struct table_make
 /* Would waiting for what is in want's way never end? */
 bool would_deadlock(struct table *t, const struct lockset *set, const struct range *want);
 
+/* table_tree.c */
+/* Is `dir` the inode or somewhere below it? */
+bool inode_is_below(const struct inode *dir, const struct inode *inode);
+
 /* table_limbo.c */
 void limbo_add(struct table *t, struct inode *inode);
 struct inode *limbo_find(struct table *t, uint64_t ino); /* NULL: none */

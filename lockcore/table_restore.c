@@ -93,21 +93,36 @@ static enum status restore_root(struct table *t, const struct attr *attr)
 {
 	struct inode *root = inode_find(t, ROOT_INO);
 
+	if (!S_ISDIR(attr->mode))
+		return STATUS_INVALID;
 	if (attr->version > root->version)
 		take_attr(root, attr);
 	return STATUS_OK;
+}
+
+/* A type that the table has, and a size that such a file can have. */
+static bool is_possible_attr(const struct attr *attr)
+{
+	switch (attr->mode & S_IFMT) {
+	case S_IFDIR:
+		return attr->size == 0;
+	case S_IFLNK:
+		return attr->size <= SYMLINK_MAX_BYTES;
+	case S_IFREG:
+		return attr->size <= CONTENT_MAX_BYTES;
+	default:
+		return false;
+	}
 }
 
 /* Could an earlier epoch have said this of a file? */
 static bool is_possible(const struct table *t, const struct table_record *record)
 {
 	const struct attr *attr = &record->attr;
-	uint32_t type = attr->mode & S_IFMT;
+	size_t max = S_ISDIR(attr->mode) ? 1 : LINKS_MAX;
 
-	if (attr->ino > t->epoch_base || attr->size > CONTENT_MAX_BYTES || !attr->version ||
-	    record->link_count > LINKS_MAX || (attr->nlink && !record->link_count))
-		return false;
-	if (type != S_IFREG && type != S_IFDIR && type != S_IFLNK)
+	if (attr->ino > t->epoch_base || !attr->version || !is_possible_attr(attr) ||
+	    record->link_count > max || (attr->nlink && !record->link_count))
 		return false;
 	for (size_t i = 0; i < record->link_count; i++)
 		if (record->links[i].token > t->epoch_base ||
@@ -155,6 +170,8 @@ enum status table_restore_file(struct table *t, const struct table_record *recor
 	inode = restoring_inode(t, record->attr.ino);
 	if (!inode)
 		return STATUS_NO_MEMORY;
+	if (inode->restore->version && (inode->mode ^ record->attr.mode) & S_IFMT)
+		return STATUS_INVALID;
 	status = take_record(t, inode, record);
 	if (!inode->restore->version)
 		inode_discard(t, inode);
@@ -201,6 +218,8 @@ static bool link_restored(struct table *t, struct inode *inode, const struct lin
 	if (!parent || !parent->dir || dentry_find(t, link->parent, link->name) ||
 	    (link->holder && !holder))
 		return false;
+	if (inode->dir && inode_is_below(parent, inode))
+		return false; /* records of different times may put each of two into the other */
 	d = dentry_link(t, parent, link->name, inode, holder);
 	if (!d)
 		return false;

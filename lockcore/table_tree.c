@@ -144,8 +144,7 @@ uint64_t table_parent(struct table *t, uint64_t ino)
 	return inode && inode->dentries ? inode->dentries->parent->ino : ino;
 }
 
-/* Is `dir` the inode or somewhere below it? */
-static bool is_below(const struct inode *dir, const struct inode *inode)
+bool inode_is_below(const struct inode *dir, const struct inode *inode)
 {
 	while (dir && dir != inode)
 		dir = dir->dentries ? dir->dentries->parent : NULL;
@@ -156,7 +155,7 @@ static bool is_below(const struct inode *dir, const struct inode *inode)
 static enum status may_move(const struct dentry *from, const struct inode *new_parent,
 			    const struct dentry *to, bool noreplace)
 {
-	if (from->inode->dir && is_below(new_parent, from->inode))
+	if (from->inode->dir && inode_is_below(new_parent, from->inode))
 		return STATUS_INVALID;
 	if (!new_parent->nlink)
 		return STATUS_NO_ENTRY;

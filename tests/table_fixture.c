@@ -62,6 +62,35 @@ uint64_t held_file(struct table *t, uint64_t client, uint64_t handle, const char
 	return attr.ino;
 }
 
+struct table_make make_in(uint64_t client, uint64_t parent, const char *name)
+{
+	struct table_make make = make_of(name, OPEN_EXCL);
+
+	make.client = make.handle = client;
+	make.parent = parent;
+	return make;
+}
+
+uint64_t dir_in(struct table *t, uint64_t client, uint64_t parent, const char *name)
+{
+	struct table_make make = make_in(client, parent, name);
+	struct attr attr;
+
+	assert_ok(table_mkdir(t, &make, at(0), &attr));
+	return attr.ino;
+}
+
+uint64_t file_in(struct table *t, uint64_t client, uint64_t parent, const char *name)
+{
+	struct table_make make = make_in(client, parent, name);
+	struct attr attr;
+	bool created;
+
+	assert_ok(table_create(t, &make, at(0), &attr, &created));
+	table_close(t, client, client, at(0));
+	return attr.ino;
+}
+
 void opened_by(struct table *t, uint64_t ino, uint64_t client)
 {
 	struct attr attr;
@@ -69,13 +98,25 @@ void opened_by(struct table *t, uint64_t ino, uint64_t client)
 	assert_ok(table_open(t, client, client, ino, 0, at(0), &attr));
 }
 
-bool exists(struct table *t, const char *name)
+uint64_t ino_at(struct table *t, uint64_t parent, const char *name)
 {
 	struct attr attr;
-	enum status status = table_lookup(t, ROOT_INO, name, &attr);
+	enum status status = table_lookup(t, parent, name, &attr);
 
 	assert_true(status == STATUS_OK || status == STATUS_NO_ENTRY);
-	return status == STATUS_OK;
+	return status == STATUS_OK ? attr.ino : 0;
+}
+
+bool exists(struct table *t, const char *name)
+{
+	return ino_at(t, ROOT_INO, name) != 0;
+}
+
+bool is_gone(struct table *t, uint64_t ino)
+{
+	struct attr attr;
+
+	return table_getattr(t, ino, &attr) == STATUS_STALE;
 }
 
 struct attr attr_of(struct table *t, uint64_t ino)

@@ -197,18 +197,10 @@ static void run_locks(void)
 	table_free(t);
 }
 
-static struct table_make make_in(uint64_t parent, const char *name)
-{
-	struct table_make make = make_of(name, 0);
-
-	make.parent = parent;
-	return make;
-}
-
 /* Moves to a free name, then over another file. */
 static void try_renames(struct table *t, uint64_t dir)
 {
-	struct table_make to = make_in(dir, "moved");
+	struct table_make to = make_in(1, dir, "moved");
 	struct attr attr, replaced;
 
 	to.client = 5; /* of whom the table has not heard yet */
@@ -225,13 +217,13 @@ static void run_tree(void)
 {
 	struct table *t = new_table();
 	uint64_t file = try_create(t, 1, "f", 0), over = try_create(t, 2, "over", OPEN_EXCL);
-	struct table_make make = make_in(ROOT_INO, "d");
+	struct table_make make = make_in(1, ROOT_INO, "d");
 	struct attr attr, dir;
 
 	TRY(t, table_mkdir(t, &make, at(1), &dir));
-	make = make_in(dir.ino, "symlink");
+	make = make_in(1, dir.ino, "symlink");
 	TRY(t, table_symlink(t, &make, "target", 6, at(1), &attr));
-	make = make_in(dir.ino, "link");
+	make = make_in(1, dir.ino, "link");
 	TRY(t, table_link(t, file, &make, at(1), &attr));
 	try_renames(t, dir.ino);
 	assert_int_equal(attr_of(t, over).nlink, 0);
