@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "fs/errors.h"
+#include "lockcore/table.h"
 
 /* Entries and attributes are never cached: what another node does is seen at the next call (2.1).
  */
@@ -130,14 +131,29 @@ static void answer_readdir(const struct asked *a, const struct node_answer *answ
 		return;
 	}
 	if (a->offset < 1)
-		room = add_name(a, buf, &len, ".", ROOT_INO, S_IFDIR, 1);
+		room = add_name(a, buf, &len, ".", a->ino, S_IFDIR, 1);
 	if (room && a->offset < 2)
-		room = add_name(a, buf, &len, "..", ROOT_INO, S_IFDIR, 2);
+		room = add_name(a, buf, &len, "..", r->parent, S_IFDIR, 2);
 	for (size_t i = 0; room && i < r->entry_count; i++)
 		room = add_name(a, buf, &len, r->entries[i].name, r->entries[i].ino,
 				r->entries[i].mode, (off_t)r->entries[i].cookie + 2);
 	fuse_reply_buf(a->req, buf, len);
 	free(buf);
+}
+
+static void answer_read(const struct asked *a, const struct node_answer *answer)
+{
+	const struct message *r = answer->reply;
+	char target[SYMLINK_MAX_BYTES + 1];
+
+	if (!a->readlink) {
+		fuse_reply_buf(a->req, r->data, r->data_len);
+		return;
+	}
+	if (r->data_len)
+		memcpy(target, r->data, r->data_len); /* no more was asked for */
+	target[r->data_len] = '\0';
+	fuse_reply_readlink(a->req, target);
 }
 
 static void answer_testlock(const struct asked *a, const struct node_answer *answer)
@@ -160,6 +176,9 @@ static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *
 {
 	switch (answer->kind) {
 	case MESSAGE_LOOKUP:
+	case MESSAGE_MKDIR:
+	case MESSAGE_SYMLINK:
+	case MESSAGE_LINK:
 		answer_entry(a, answer);
 		break;
 	case MESSAGE_GETATTR:
@@ -171,7 +190,7 @@ static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *
 		answer_open(fs, a, answer);
 		break;
 	case MESSAGE_READ:
-		fuse_reply_buf(a->req, answer->reply->data, answer->reply->data_len);
+		answer_read(a, answer);
 		break;
 	case MESSAGE_WRITE:
 		fuse_reply_write(a->req, a->size);
@@ -185,10 +204,16 @@ static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *
 	case MESSAGE_TESTLOCK:
 		answer_testlock(a, answer);
 		break;
-	default: /* UNLINK, LOCK */
+	default: /* UNLINK, RENAME, LOCK */
 		fuse_reply_err(a->req, 0);
 		break;
 	}
+}
+
+static void remember_stale(struct fs *fs, const struct asked *a)
+{
+	fs->stale_opens[fs->stale_next] = (struct stale_open){a->tid, loop_now().boot_ns};
+	fs->stale_next = (fs->stale_next + 1) % FS_STALE_OPENS;
 }
 
 /* close(2) succeeds whatever became of the locks: they are gone in any case (contract 6.1). */
@@ -196,6 +221,8 @@ void fs_answer(struct fs *fs, const struct node_answer *answer)
 {
 	struct asked *a = answer->cookie;
 
+	if (answer->kind == MESSAGE_OPEN && answer->status == STATUS_STALE)
+		remember_stale(fs, a);
 	if (answer->status == STATUS_OK)
 		answer_ok(fs, a, answer);
 	else

@@ -4,7 +4,9 @@
  *
  *	main.c      from the command line to a mount that serves, and back to the shell
  *	serve.c     the loop: kernel, masters, time
- *	requests.c  the kernel's requests, to the core
+ *	requests.c  what is agreed with the kernel, and the table of its requests, which are in
+ *	            names.c, files.c and locks.c
+ *	ask.c       a request as a call of the core
  *	answers.c   the core's answers, to the kernel
  *	errors.c    the one table of errno
  *
@@ -26,6 +28,15 @@
 /* Contract 3.1 and 3.2: what one file can hold, in the blocks that statfs counts. */
 #define FS_BLOCK_BYTES 4096
 
+/* A thread whose open(2) was answered ESTALE: the kernel looks the name up again, but only once. */
+struct stale_open {
+	pid_t tid;
+	int64_t at_ns;
+};
+
+#define FS_STALE_OPENS 64	  /* remembered; the oldest give way */
+#define FS_STALE_NS    NS_PER_SEC /* how soon the second try comes at the latest */
+
 struct fs {
 	struct options options;
 	struct loop loop;
@@ -34,9 +45,11 @@ struct fs {
 	struct node *node;
 	struct fuse_session *session; /* NULL: not made yet, or ended */
 	bool mounted;
-	bool ready;	      /* the kernel has said INIT and agreed */
-	char refused[160];    /* why the kernel will not do, from INIT */
-	struct fuse_buf buf;  /* libfuse's, for requests */
+	bool ready;	     /* the kernel has said INIT and agreed */
+	char refused[160];   /* why the kernel will not do, from INIT */
+	struct fuse_buf buf; /* libfuse's, for requests */
+	struct stale_open stale_opens[FS_STALE_OPENS];
+	size_t stale_next;
 	uint64_t *interrupts; /* calls that signals have come for, not yet passed on */
 	size_t interrupt_count, interrupt_room;
 };
@@ -45,16 +58,63 @@ struct fs {
 struct asked {
 	fuse_req_t req;
 	struct fuse_file_info fi;
+	pid_t tid;	/* OPEN: who asks */
 	size_t size;	/* READ, READDIR: at most so many bytes; WRITE: how many */
 	bool make_only; /* CREATE for mknod(2): nobody keeps the handle */
 	bool flush;	/* LOCK for the close of a descriptor */
+	bool readlink;	/* READ of a symbolic link's target */
 	off_t offset;	/* READDIR */
+	fuse_ino_t ino; /* READDIR: of the directory */
 };
+
+/* ask.c */
+/* NULL: no memory, and the kernel has been told. fi is copied; it may be NULL. */
+struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi);
+/* Submits m for a, which it takes over. */
+void fs_ask_as(struct asked *a, const struct message *m);
+void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct message *m);
+/* True: the name has more than NAME_MAX_BYTES, and the kernel has been told. */
+bool fs_too_long(fuse_req_t req, const char *name);
+/* Passes the signals on that came while a request was read. */
+void fs_pass_interrupts(struct fs *fs);
 
 /* requests.c */
 extern const struct fuse_lowlevel_ops fs_ops;
-/* Passes the signals on that came while a request was read. */
-void fs_pass_interrupts(struct fs *fs);
+
+/* names.c */
+void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup);
+void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
+void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+	       const char *newname, unsigned int flags);
+void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_readlink(fuse_req_t req, fuse_ino_t ino);
+
+/* files.c */
+void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
+		struct fuse_file_info *fi);
+void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	      struct fuse_file_info *fi);
+void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+
+/* locks.c */
+void fs_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock);
+void fs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
+	      int sleep);
+void fs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op);
+void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 /* answers.c */
 void fs_answer(struct fs *fs, const struct node_answer *answer);

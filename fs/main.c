@@ -115,6 +115,7 @@ static int make_node(struct fs *fs)
 		.masters = fs->options.master_count,
 		.timeo_ns = fs->options.timeo_ns,
 		.idle_ns = fs->options.idle_ns,
+		.ttl_ns = fs->options.ttl_ns,
 	};
 
 	memcpy(config.id, fs->options.node, sizeof(config.id));

@@ -22,6 +22,8 @@ static const char help[] =
 	"  -f              stay in the foreground, log to stderr\n"
 	"  -o node=NAME    this node's name in the cluster, unique (default: host name)\n"
 	"  -o idle=SEC     how long a file that nobody holds, uses or touches stays (60)\n"
+	"  -o ttl=SEC      how long a lock file made here lives after its last touch; 0: as\n"
+	"                  long as this node's session (0)\n"
 	"  -o timeo=SEC    how long calls wait for a master that is silent before they fail\n"
 	"                  (default: the cluster's lease)\n"
 	"  -o OPTION       also those of FUSE: see mount.fuse3(8); allow_other and\n"
@@ -33,7 +35,7 @@ static const char help[] =
 /* What fuse_opt_parse fills; texts are checked afterwards, so that errors can name them. */
 struct raw {
 	struct options *o;
-	char *node, *idle, *timeo;
+	char *node, *idle, *timeo, *ttl;
 	int foreground, help, version;
 	const char *extra; /* an argument too many, or an option nobody knows */
 };
@@ -44,9 +46,10 @@ struct raw {
 	}
 
 static const struct fuse_opt specs[] = {
-	OPT("node=%s", node),	   OPT("idle=%s", idle), OPT("timeo=%s", timeo),
-	OPT("-f", foreground),	   OPT("--help", help),	 OPT("-h", help),
-	OPT("--version", version), OPT("-V", version),	 FUSE_OPT_END,
+	OPT("node=%s", node), OPT("idle=%s", idle),	 OPT("timeo=%s", timeo),
+	OPT("ttl=%s", ttl),   OPT("-f", foreground),	 OPT("--help", help),
+	OPT("-h", help),      OPT("--version", version), OPT("-V", version),
+	FUSE_OPT_END,
 };
 
 static int bad_usage(const char *what, const char *on, const char *why)
@@ -129,6 +132,8 @@ static int check(struct options *o, const struct raw *raw)
 	if (status < 0)
 		status = take_seconds("-o timeo=", raw->timeo, &o->timeo_ns);
 	if (status < 0)
+		status = take_seconds("-o ttl=", raw->ttl, &o->ttl_ns);
+	if (status < 0)
 		status = take_node(o, raw->node);
 	if (status < 0 && raw->timeo && !o->timeo_ns)
 		status = bad_usage("-o timeo=", raw->timeo, "must be more than 0");
@@ -157,6 +162,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	free(raw.node);
 	free(raw.idle);
 	free(raw.timeo);
+	free(raw.ttl);
 	return status;
 }
 

@@ -21,6 +21,7 @@ struct options {
 	char *mountpoint; /* absolute */
 	char node[NODE_ID_MAX_BYTES + 1];
 	int64_t idle_ns;
+	int64_t ttl_ns;	  /* 0: none */
 	int64_t timeo_ns; /* 0: the lease */
 	bool foreground;
 	struct fuse_args fuse; /* what is left, for libfuse */

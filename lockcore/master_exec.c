@@ -12,34 +12,66 @@ static void reply(struct master *m, struct session *s, const struct message *msg
 	r->req = msg->req;
 	r->status = status;
 	session_push(m, s, r);
+	if (r->flags & REPLY_TOMB)
+		vouch_tomb_pushed(m, s, r->ino);
 }
 
-/* Name, holder and content of the file, into a message that borrows them from the table. */
-static void put_record(struct master *m, uint64_t ino, struct message *r, bool content)
+/*
+ * A file's record, in a message that borrows the names and the content from the table, and the
+ * array of the names from *record. Without content it brings the names only.
+ */
+static bool put_record(struct master *m, uint64_t ino, struct table_record *record,
+		       struct message *r, bool content)
 {
-	struct table_record record;
-
-	if (table_record(m->table, ino, &record) != STATUS_OK)
-		return;
-	r->parent = record.parent;
-	r->name = record.name;
-	r->holder = record.holder;
-	r->target = record.maker_req;
-	r->attr = record.attr;
+	if (table_record(m->table, ino, record) != STATUS_OK)
+		return false;
+	r->attr = record->attr;
+	r->links = record->links;
+	r->link_count = record->link_count;
+	r->flags |= REPLY_LINKS;
 	if (content) {
 		r->flags |= REPLY_CONTENT;
-		r->data = record.content;
-		r->data_len = record.attr.size;
+		r->data = record->content;
+		r->data_len = record->attr.size;
 	}
+	return true;
 }
 
 /* The session made a change and vouches for it; it is given what it needs for that (rule 7). */
-static void changed(struct master *m, struct session *s, const struct message *msg,
-		    struct message *r)
+static void reply_changed(struct master *m, struct session *s, const struct message *msg,
+			  struct message *r, enum status status)
 {
-	vouch_changed(m, s, r->attr.ino);
-	if (msg->version + 1 != r->attr.version)
-		put_record(m, r->attr.ino, r, true);
+	struct table_record record;
+
+	if (status == STATUS_OK) {
+		vouch_changed(m, s, r->attr.ino);
+		put_record(m, r->attr.ino, &record, r, msg->version + 1 != r->attr.version);
+	}
+	reply(m, s, msg, r, status);
+}
+
+/*
+ * By a request of s a file has lost a name. If it lives on, open somewhere, s is given its record
+ * before the reply; if not, the reply says so, in its ino, version and flags.
+ */
+static void lost_name(struct master *m, struct session *s, const struct attr *attr,
+		      struct message *r)
+{
+	struct message vouch = {.kind = MESSAGE_VOUCH};
+	struct table_record record;
+	uint64_t ino;
+
+	vouch_changed(m, s, attr->ino);
+	if (put_record(m, attr->ino, &record, &vouch, true)) {
+		session_push(m, s, &vouch);
+		return;
+	}
+	while (table_next_gone(m->table, &ino)) {
+		assert(ino == attr->ino);
+		r->ino = ino;
+		r->version = attr->version;
+		r->flags |= vouch_removed(m, s, ino);
+	}
 }
 
 static void exec_lookup(struct master *m, struct session *s, const struct message *msg)
@@ -57,53 +89,60 @@ static void exec_setattr(struct master *m, struct session *s, const struct messa
 	struct message r = {0};
 	enum status status = table_setattr(m->table, msg->ino, msg->set, &msg->attr, now, &r.attr);
 
-	if (status == STATUS_OK)
-		changed(m, s, msg, &r);
-	reply(m, s, msg, &r, status);
+	reply_changed(m, s, msg, &r, status);
 }
 
-/* Did an earlier try of this request make the name (and did its answer get lost with a master)? */
-static bool made_before(struct master *m, const struct session *s, const struct message *msg,
-			uint64_t *ino)
+static struct table_make as_make(const struct session *s, const struct message *msg)
 {
-	struct table_record record;
-	struct attr attr;
-
-	if (!(msg->flags & MESSAGE_RETRY) ||
-	    table_lookup(m->table, msg->parent, msg->name, &attr) != STATUS_OK ||
-	    table_record(m->table, attr.ino, &record) != STATUS_OK)
-		return false;
-	*ino = attr.ino;
-	return record.holder == s->instance && record.maker_req == msg->req;
-}
-
-static void exec_create(struct master *m, struct session *s, const struct message *msg,
-			struct moment now)
-{
-	struct table_make make = {
+	return (struct table_make){
 		.client = s->instance,
 		.handle = msg->handle,
 		.req = msg->req,
 		.parent = msg->parent,
-		.name = msg->name,
+		.name = msg->name ? msg->name : "",
 		.flags = msg->flags,
 		.mode = msg->mode,
 		.uid = msg->uid,
 		.gid = msg->gid,
 		.pid = msg->pid,
-		.idle_ns = msg->idle_ns,
+		.idle_ns = msg->idle_ns > 0 ? msg->idle_ns : 0,
+		.ttl_ns = msg->ttl_ns > 0 ? msg->ttl_ns : 0,
 	};
+}
+
+/* Did an earlier try of this request make the name (and did its answer get lost with a master)? */
+static bool made_before(struct master *m, const struct session *s, const struct message *msg,
+			uint64_t parent, const char *name, struct attr *attr)
+{
+	struct table_record record;
+
+	if (!(msg->flags & MESSAGE_RETRY) || !name ||
+	    table_lookup(m->table, parent, name, attr) != STATUS_OK ||
+	    table_record(m->table, attr->ino, &record) != STATUS_OK)
+		return false;
+	for (size_t i = 0; i < record.link_count; i++)
+		if (record.links[i].parent == parent && !strcmp(record.links[i].name, name))
+			return record.links[i].holder == s->instance &&
+			       record.links[i].maker_req == msg->req;
+	return false;
+}
+
+static void exec_create(struct master *m, struct session *s, const struct message *msg,
+			struct moment now)
+{
+	struct table_make make = as_make(s, msg);
+	struct table_record record;
 	struct message r = {0};
 	bool created = false, again = false;
 	enum status status = table_create(m->table, &make, now, &r.attr, &created);
-	uint64_t ino;
+	struct attr attr;
 
-	if (status == STATUS_EXISTS && made_before(m, s, msg, &ino)) {
+	if (status == STATUS_EXISTS && made_before(m, s, msg, msg->parent, msg->name, &attr)) {
 		created = again = true;
-		status = table_open(m->table, s->instance, msg->handle, ino, 0, now, &r.attr);
+		status = table_open(m->table, s->instance, msg->handle, attr.ino, 0, now, &r.attr);
 	}
 	if (status == STATUS_OK) {
-		put_record(m, r.attr.ino, &r, again);
+		put_record(m, r.attr.ino, &record, &r, again);
 		r.flags |= created ? REPLY_CREATED : 0;
 		if (created || (msg->flags & OPEN_TRUNC))
 			vouch_changed(m, s, r.attr.ino);
@@ -111,15 +150,63 @@ static void exec_create(struct master *m, struct session *s, const struct messag
 	reply(m, s, msg, &r, status);
 }
 
+/* A directory or a symbolic link: the session has the whole record from the start. */
+static void exec_make(struct master *m, struct session *s, const struct message *msg,
+		      struct moment now)
+{
+	struct table_make make = as_make(s, msg);
+	struct message r = {0};
+	enum status status =
+		msg->kind == MESSAGE_MKDIR
+			? table_mkdir(m->table, &make, now, &r.attr)
+			: table_symlink(m->table, &make, msg->data, msg->data_len, now, &r.attr);
+
+	if (status == STATUS_EXISTS && made_before(m, s, msg, msg->parent, msg->name, &r.attr))
+		status = STATUS_OK;
+	reply_changed(m, s, msg, &r, status);
+}
+
+static void exec_link(struct master *m, struct session *s, const struct message *msg,
+		      struct moment now)
+{
+	struct table_make make = as_make(s, msg);
+	struct message r = {0};
+	enum status status = table_link(m->table, msg->ino, &make, now, &r.attr);
+
+	if (status == STATUS_EXISTS && made_before(m, s, msg, msg->parent, msg->name, &r.attr))
+		status = STATUS_OK;
+	reply_changed(m, s, msg, &r, status);
+}
+
+static void exec_rename(struct master *m, struct session *s, const struct message *msg,
+			struct moment now)
+{
+	struct table_make make = as_make(s, msg);
+	struct attr replaced;
+	struct message r = {0};
+	enum status status;
+
+	make.parent = msg->target;
+	make.name = msg->name2 ? msg->name2 : "";
+	status = table_rename(m->table, msg->parent, msg->name ? msg->name : "", &make,
+			      (msg->flags & MOVE_NOREPLACE) != 0, now, &r.attr, &replaced);
+	if (status == STATUS_OK && replaced.ino)
+		lost_name(m, s, &replaced, &r);
+	if (status == STATUS_NO_ENTRY && made_before(m, s, msg, msg->target, msg->name2, &r.attr))
+		status = STATUS_OK;
+	reply_changed(m, s, msg, &r, status);
+}
+
 static void exec_open(struct master *m, struct session *s, const struct message *msg,
 		      struct moment now)
 {
+	struct table_record record;
 	struct message r = {0};
 	enum status status =
 		table_open(m->table, s->instance, msg->handle, msg->ino, msg->flags, now, &r.attr);
 
 	if (status == STATUS_OK) {
-		put_record(m, msg->ino, &r, false);
+		put_record(m, msg->ino, &record, &r, false);
 		if (msg->flags & OPEN_TRUNC)
 			vouch_changed(m, s, msg->ino);
 	}
@@ -142,9 +229,7 @@ static void exec_write(struct master *m, struct session *s, const struct message
 	enum status status = table_write(m->table, msg->ino, msg->start, msg->flags, msg->data,
 					 msg->data_len, now, &r.attr, &r.start);
 
-	if (status == STATUS_OK)
-		changed(m, s, msg, &r);
-	reply(m, s, msg, &r, status);
+	reply_changed(m, s, msg, &r, status);
 }
 
 /*
@@ -160,36 +245,20 @@ static bool removed_before(struct master *m, const struct message *msg)
 	       attr.ino > msg->ino;
 }
 
-/* The name's file may live on, open somewhere; then the session vouches for the rest of its life.
- */
 static void exec_unlink(struct master *m, struct session *s, const struct message *msg,
 			struct moment now)
 {
 	struct message r = {0};
-	enum status status;
-	uint64_t ino;
-	bool gone = false;
+	enum status status = STATUS_OK;
 
-	if (removed_before(m, msg)) {
-		r.flags = REPLY_GONE;
-		reply(m, s, msg, &r, STATUS_OK);
-		return;
-	}
-	status = table_unlink(m->table, msg->parent, msg->name, s->instance, msg->target, now,
-			      &r.attr);
-	if (status == STATUS_OK) {
-		vouch_changed(m, s, r.attr.ino);
-		while (table_next_gone(m->table, &ino)) {
-			assert(ino == r.attr.ino);
-			gone = true;
-			r.flags |= vouch_gone(m, s, ino);
-		}
-		if (!gone)
-			put_record(m, r.attr.ino, &r, true);
+	if (!removed_before(m, msg)) {
+		status = table_unlink(m->table, msg->parent, msg->name ? msg->name : "",
+				      (msg->flags & UNLINK_DIR) != 0, s->instance, msg->target, now,
+				      &r.attr);
+		if (status == STATUS_OK)
+			lost_name(m, s, &r.attr, &r);
 	}
 	reply(m, s, msg, &r, status);
-	if (r.flags & REPLY_TOMB)
-		vouch_tomb_pushed(m, s, r.attr.ino);
 }
 
 static void exec_readdir(struct master *m, struct session *s, const struct message *msg)
@@ -201,6 +270,7 @@ static void exec_readdir(struct master *m, struct session *s, const struct messa
 					LISTING_MAX, &r.entry_count, &end);
 
 	r.flags = end ? REPLY_END : 0;
+	r.parent = table_parent(m->table, msg->ino);
 	reply(m, s, msg, &r, status);
 }
 
@@ -301,6 +371,16 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 	case MESSAGE_UNLINK:
 		exec_unlink(m, s, msg, now);
 		break;
+	case MESSAGE_MKDIR:
+	case MESSAGE_SYMLINK:
+		exec_make(m, s, msg, now);
+		break;
+	case MESSAGE_LINK:
+		exec_link(m, s, msg, now);
+		break;
+	case MESSAGE_RENAME:
+		exec_rename(m, s, msg, now);
+		break;
 	case MESSAGE_READDIR:
 		exec_readdir(m, s, msg);
 		break;
@@ -342,5 +422,5 @@ void exec_drain(struct master *m)
 			session_push(m, s, &r);
 	}
 	while (table_next_gone(m->table, &ino))
-		vouch_gone(m, NULL, ino);
+		vouch_gone(m, ino);
 }

@@ -39,16 +39,15 @@ static enum status reclaim_file(struct master *m, struct session *s, const struc
 {
 	struct table_record record = {
 		.attr = msg->attr,
-		.parent = msg->parent,
-		.name = msg->name,
-		.holder = msg->holder,
-		.maker_req = msg->target,
+		.link_count = msg->link_count,
 		.content = msg->data,
 		.full = (msg->flags & RECORD_FULL) != 0,
 	};
 
-	if (record.full && msg->data_len != msg->attr.size)
+	if ((record.full && msg->data_len != msg->attr.size) || msg->link_count > LINKS_MAX)
 		return STATUS_INVALID;
+	if (msg->link_count)
+		memcpy(record.links, msg->links, msg->link_count * sizeof(*msg->links));
 	if (msg->flags & RECORD_VOUCHED)
 		vouch_reclaimed(m, s, msg->attr.ino, msg->attr.version, false, record.full);
 	else

@@ -164,11 +164,14 @@ void exec_drain(struct master *m);
 
 /* master_vouch.c */
 void vouch_changed(struct master *m, struct session *s, uint64_t ino);
-/* The file is gone, by an unlink of s (NULL: otherwise). What the reply to s says: REPLY_GONE or
- * _TOMB. */
-uint32_t vouch_gone(struct master *m, struct session *s, uint64_t ino);
-/* The reply with REPLY_TOMB is pushed: once it is acknowledged the others are told. */
+/*
+ * The file is gone, by a request of s. What the reply says: REPLY_GONE, or REPLY_TOMB; then, once
+ * it is pushed, vouch_tomb_pushed, so that the others are told when the reply is acknowledged.
+ */
+uint32_t vouch_removed(struct master *m, struct session *s, uint64_t ino);
 void vouch_tomb_pushed(struct master *m, struct session *s, uint64_t ino);
+/* The file is gone otherwise: its time was over, or its last handle was closed. */
+void vouch_gone(struct master *m, uint64_t ino);
 void vouch_acked(struct master *m, struct session *s);
 void vouch_session_gone(struct master *m, struct session *s);
 /* A record or, with gone, a tombstone. full: with the content as of this version. */

@@ -162,27 +162,34 @@ static void tell_others(struct master *m, struct vouch *v)
 	}
 }
 
-uint32_t vouch_gone(struct master *m, struct session *s, uint64_t ino)
+uint32_t vouch_removed(struct master *m, struct session *s, uint64_t ino)
 {
 	struct vouch *v = find(m, ino);
 
 	if (!v)
-		return s ? REPLY_GONE : 0;
-	v->gone = true;
-	if (s && v->voucher == s && v->others)
-		return REPLY_TOMB;
-	if (s && v->voucher == s) {
-		drop(m, v);
 		return REPLY_GONE;
-	}
-	if (m->state == MASTER_SERVING)
-		tell_others(m, v);
-	return 0;
+	assert(v->voucher == s);
+	v->gone = true;
+	if (v->others)
+		return REPLY_TOMB;
+	drop(m, v);
+	return REPLY_GONE;
 }
 
 void vouch_tomb_pushed(struct master *m, struct session *s, uint64_t ino)
 {
 	await_ack(m, s, ino);
+}
+
+void vouch_gone(struct master *m, uint64_t ino)
+{
+	struct vouch *v = find(m, ino);
+
+	if (!v)
+		return;
+	v->gone = true;
+	if (m->state == MASTER_SERVING)
+		tell_others(m, v);
 }
 
 static void acked(struct master *m, struct session *s, uint64_t ino)
@@ -241,10 +248,8 @@ static void hand_on(struct master *m, struct vouch *v, uint64_t dead)
 		return;
 	set_voucher(m, v, heir);
 	msg.attr = record.attr;
-	msg.parent = record.parent;
-	msg.name = record.name;
-	msg.holder = record.holder;
-	msg.target = record.maker_req;
+	msg.links = record.links;
+	msg.link_count = record.link_count;
 	msg.data = record.content;
 	msg.data_len = record.attr.size;
 	session_push(m, heir, &msg);

@@ -9,15 +9,20 @@
 #define FIXED_FIELDS_BOUND 480
 /* The same of one directory entry, without its name. */
 #define ENTRY_FIELDS_BOUND 32
+/* And of one link. */
+#define LINK_FIELDS_BOUND 96
 
 size_t message_wire_bound(const struct message *m)
 {
 	size_t bound = FIXED_FIELDS_BOUND + m->data_len;
 
 	bound += m->name ? strlen(m->name) : 0;
+	bound += m->name2 ? strlen(m->name2) : 0;
 	bound += m->text ? strlen(m->text) : 0;
 	for (size_t i = 0; i < m->entry_count; i++)
 		bound += ENTRY_FIELDS_BOUND + strlen(m->entries[i].name);
+	for (size_t i = 0; i < m->link_count; i++)
+		bound += LINK_FIELDS_BOUND + strlen(m->links[i].name);
 	return bound;
 }
 
@@ -37,33 +42,50 @@ static const char *put(char **at, const void *bytes, size_t len)
 	return start;
 }
 
-/* Entries first, for their alignment; then the strings, the content last. */
+/* The arrays first, for their alignment; then the strings, the content last. */
 static void copy_tail(struct message *to, const struct message *from, char *at)
 {
 	struct entry *entries = (struct entry *)(void *)at;
+	struct link *links = (struct link *)(void *)(entries + from->entry_count);
 
-	at += from->entry_count * sizeof(*entries);
+	at = (char *)(links + from->link_count);
 	for (size_t i = 0; i < from->entry_count; i++) {
 		entries[i] = from->entries[i];
 		entries[i].name =
 			put(&at, from->entries[i].name, string_size(from->entries[i].name));
 	}
+	for (size_t i = 0; i < from->link_count; i++) {
+		links[i] = from->links[i];
+		links[i].name = put(&at, from->links[i].name, string_size(from->links[i].name));
+	}
 	to->entries = from->entry_count ? entries : NULL;
+	to->links = from->link_count ? links : NULL;
 	to->name = put(&at, from->name, string_size(from->name));
+	to->name2 = put(&at, from->name2, string_size(from->name2));
 	to->text = put(&at, from->text, string_size(from->text));
 	to->data = from->data_len ? put(&at, from->data, from->data_len) : NULL;
+}
+
+static size_t tail_size(const struct message *m)
+{
+	size_t tail =
+		string_size(m->name) + string_size(m->name2) + string_size(m->text) + m->data_len;
+
+	for (size_t i = 0; i < m->entry_count; i++)
+		tail += sizeof(struct entry) + string_size(m->entries[i].name);
+	for (size_t i = 0; i < m->link_count; i++)
+		tail += sizeof(struct link) + string_size(m->links[i].name);
+	return tail;
 }
 
 /* One allocation for the struct and all that it points to, so that one free ends it. */
 struct message *message_copy(const struct message *m)
 {
-	size_t tail = string_size(m->name) + string_size(m->text) + m->data_len;
 	struct message *copy;
 
-	assert(m->data_len <= CONTENT_MAX_BYTES && m->entry_count <= LISTING_MAX);
-	for (size_t i = 0; i < m->entry_count; i++)
-		tail += sizeof(struct entry) + string_size(m->entries[i].name);
-	copy = malloc(sizeof(*copy) + tail);
+	assert(m->data_len <= CONTENT_MAX_BYTES && m->entry_count <= LISTING_MAX &&
+	       m->link_count <= LINKS_MAX);
+	copy = malloc(sizeof(*copy) + tail_size(m));
 	if (!copy)
 		return NULL;
 	*copy = *m;
@@ -93,10 +115,11 @@ const char *message_kind_name(enum message_kind kind)
 	};
 	static const char *const ordered[] = {
 		"LOOKUP",	"GETATTR",	"SETATTR",	"CREATE",	"OPEN",
-		"READ",		"WRITE",	"UNLINK",	"READDIR",	"STATFS",
-		"LOCK",		"TESTLOCK",	"CLOSE",	"CANCEL",	"RECLAIM_FILE",
-		"RECLAIM_GONE", "RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_DONE",
-		"REPLY",	"QUEUED",	"VOUCH",	"FORGET",
+		"READ",		"WRITE",	"UNLINK",	"MKDIR",	"SYMLINK",
+		"LINK",		"RENAME",	"READDIR",	"STATFS",	"LOCK",
+		"TESTLOCK",	"CLOSE",	"CANCEL",	"RECLAIM_FILE", "RECLAIM_GONE",
+		"RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_DONE", "REPLY",
+		"QUEUED",	"VOUCH",	"FORGET",
 	};
 
 	_Static_assert(sizeof(session) / sizeof(*session) == MESSAGE_LAST_SESSION + 1, "kinds");
@@ -113,10 +136,25 @@ const char *message_kind_name(enum message_kind kind)
 const char *status_name(enum status status)
 {
 	static const char *const names[] = {
-		"OK",	       "BUSY",	    "DEADLOCK",	     "NO_ENTRY",  "EXISTS",
-		"STALE",       "TOO_BIG",   "NO_SPACE",	     "NO_MEMORY", "NOT_DIR",
-		"IS_DIR",      "NOT_EMPTY", "NOT_PERMITTED", "INVALID",	  "NAME_TOO_LONG",
-		"INTERRUPTED", "NO_MASTER", "LAPSED",
+		"OK",
+		"BUSY",
+		"DEADLOCK",
+		"NO_ENTRY",
+		"EXISTS",
+		"STALE",
+		"TOO_BIG",
+		"NO_SPACE",
+		"NO_MEMORY",
+		"NOT_DIR",
+		"IS_DIR",
+		"NOT_EMPTY",
+		"NOT_PERMITTED",
+		"INVALID",
+		"NAME_TOO_LONG",
+		"TOO_MANY_LINKS",
+		"INTERRUPTED",
+		"NO_MASTER",
+		"LAPSED",
 	};
 
 	_Static_assert(sizeof(names) / sizeof(*names) == STATUS_MAX + 1, "statuses");

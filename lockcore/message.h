@@ -21,6 +21,7 @@
 #define CONTENT_MAX_BYTES 65536	       /* contract 3.1: a file's content */
 #define NODE_ID_MAX_BYTES 64	       /* a host name (HOST_NAME_MAX) */
 #define TEXT_MAX_BYTES	  255	       /* a URL, or a reason for people */
+#define LINKS_MAX	  32	       /* names of one file (EMLINK past that) */
 #define LISTING_MAX	  128	       /* directory entries in one reply; a page of readdir */
 #define PACKET_MAX_COUNT  256	       /* messages in one packet: bounds the work of one input */
 #define NODE_REQUESTS_MAX 65536	       /* requests of one node under way, waiting locks included */
@@ -51,6 +52,7 @@ enum status {
 	STATUS_NOT_PERMITTED,
 	STATUS_INVALID,
 	STATUS_NAME_TOO_LONG,
+	STATUS_TOO_MANY_LINKS,
 	STATUS_INTERRUPTED, /* the node: a signal ended the wait */
 	STATUS_NO_MASTER,   /* the node: no master answered within timeo (contract 6.3) */
 	STATUS_LAPSED,	    /* the node: the lease under this descriptor is gone (contract 6.1) */
@@ -85,12 +87,17 @@ enum message_kind {
 	MESSAGE_GETATTR,			/* ino */
 	MESSAGE_SETATTR, /* ino, set (SET_*), attr (the new values), version (of the record held) */
 	MESSAGE_CREATE,	 /* parent, name, flags (OPEN_*), mode, uid, gid, pid, handle, idle_ns,
-			    version */
+			    ttl_ns */
 	MESSAGE_OPEN,	 /* ino, flags, pid, handle, version */
 	MESSAGE_READ,	 /* ino, start (offset), length */
 	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND), data, version */
-	MESSAGE_UNLINK,	 /* parent, name, ino (the highest the node knew at the first try);
-			    target: 0, or only if made by this req (undo) */
+	/* parent, name; flags: UNLINK_DIR for rmdir; ino: the highest the node knew at the first
+	   try; target: 0, or only if made by this req (undo) */
+	MESSAGE_UNLINK,
+	MESSAGE_MKDIR,	 /* parent, name, mode, uid, gid, pid, ttl_ns */
+	MESSAGE_SYMLINK, /* the same, data: what it points to */
+	MESSAGE_LINK,	 /* ino, parent, name, uid, pid, ttl_ns, version */
+	MESSAGE_RENAME,	 /* parent, name, target (new parent), name2, flags, uid, pid, ttl_ns */
 	MESSAGE_READDIR, /* ino, start (cookie to go on after) */
 	MESSAGE_STATFS,
 	MESSAGE_LOCK, /* ino, handle, owner, lock (kind, mode), start, end, flags (LOCK_WAIT), pid
@@ -100,8 +107,7 @@ enum message_kind {
 	MESSAGE_CLOSE,	/* handle: the open is over, and every lock taken through it */
 	MESSAGE_CANCEL, /* target (req): no longer waits */
 	/* Reclaim, one-way (protocol rules 5 to 7). */
-	MESSAGE_RECLAIM_FILE, /* attr, parent, name, data, holder, target (maker's req), flags
-				 (RECORD_*) */
+	MESSAGE_RECLAIM_FILE, /* attr, links, data, flags (RECORD_*) */
 	MESSAGE_RECLAIM_GONE, /* ino, version: removed, whatever others may say */
 	MESSAGE_RECLAIM_OPEN, /* ino, handle, pid */
 	MESSAGE_RECLAIM_LOCK, /* ino, handle, owner, lock, start, end, token, pid */
@@ -109,7 +115,7 @@ enum message_kind {
 	MESSAGE_RECLAIM_DONE,
 	/* master to node */
 	MESSAGE_REPLY, /* req, status, and by request: attr, start, token, data, entries, lock, pid,
-			  parent and name; flags (REPLY_*) */
+			  parent, links; flags (REPLY_*) */
 	MESSAGE_QUEUED, /* req, ticket: the lock request waits; its REPLY comes later */
 	MESSAGE_VOUCH,	/* as RECLAIM_FILE: keep this record from now on */
 	MESSAGE_FORGET, /* ino: the file is gone everywhere, drop its record */
@@ -123,15 +129,19 @@ enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 #define OPEN_EXCL      0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
 #define OPEN_TRUNC     0x02u
 #define OPEN_APPEND    0x04u
+#define OPEN_UNLINKED  0x4000u /* also a file that has lost its name just now */
 #define LOCK_WAIT      0x08u
 #define MESSAGE_RETRY  0x10u  /* an earlier epoch's master may have executed this request already */
 #define RECORD_FULL    0x20u  /* data is the whole content as of attr.version */
 #define REPLY_CONTENT  0x40u  /* data is the file's whole content, for the record, not for a read */
-#define REPLY_GONE     0x80u  /* with this the file is gone everywhere: drop its record */
+#define REPLY_LINKS    0x80u  /* links are all the names of attr.ino */
 #define REPLY_CREATED  0x100u /* CREATE made the file */
 #define REPLY_END      0x200u /* READDIR: nothing follows */
-#define REPLY_TOMB     0x400u /* the file is gone, but remember its end until FORGET comes */
-#define RECORD_VOUCHED 0x800u /* the sender keeps the record until it hears FORGET */
+#define REPLY_GONE     0x8000u	/* the file `ino` is gone everywhere by this: drop its record */
+#define REPLY_TOMB     0x10000u /* it is gone: remember that, with `version`, until FORGET comes */
+#define UNLINK_DIR     0x1000u	/* rmdir(2) */
+#define MOVE_NOREPLACE 0x2000u	/* RENAME: the new name must be free */
+#define RECORD_VOUCHED 0x800u	/* the sender keeps the record until it hears FORGET */
 
 /* message.set: what SETATTR sets (setattr's valid mask of FUSE, without its numbers). */
 #define SET_MODE      0x01u
@@ -158,8 +168,18 @@ struct attr {
 	int64_t atime_ns; /* wall clock, ns since 1970 */
 	int64_t mtime_ns;
 	int64_t ctime_ns;
-	uint64_t token;	 /* fencing token of the name's making (contract 5.7) */
+};
+
+/* A name of a file, in the file's record. */
+struct link {
+	uint64_t parent;
+	uint64_t token;	    /* fencing token of the name's making (contract 5.7) */
+	uint64_t holder;    /* session instance that holds the name, 0: none */
+	uint64_t maker_req; /* the holder's request that made it */
+	uint32_t maker_pid, maker_uid;
 	int64_t idle_ns; /* life after the last use, of a name that nobody holds (contract 4.3) */
+	int64_t ttl_ns;	 /* life after the last touch, of a held name; 0: as the session (4.4) */
+	const char *name;
 };
 
 struct entry { /* of a directory */
@@ -188,6 +208,7 @@ struct message {
 			     master */
 	int64_t lease_ns;
 	int64_t idle_ns;
+	int64_t ttl_ns;
 	int64_t start; /* first byte of a range; offset; cookie */
 	int64_t end;   /* last byte of a range, inclusive */
 	uint64_t length;
@@ -201,12 +222,15 @@ struct message {
 	enum lock_mode lock_mode;
 	bool resume; /* HELLO: this instance believes in a session */
 	struct attr attr;
-	const char *name; /* NUL-terminated, at most NAME_MAX_BYTES; NULL: none */
-	const char *text; /* NUL-terminated, at most TEXT_MAX_BYTES; NULL: none */
-	const void *data; /* data_len bytes */
+	const char *name;  /* NUL-terminated, at most NAME_MAX_BYTES; NULL: none */
+	const char *name2; /* as name */
+	const char *text;  /* NUL-terminated, at most TEXT_MAX_BYTES; NULL: none */
+	const void *data;  /* data_len bytes */
 	size_t data_len;
 	const struct entry *entries;
 	size_t entry_count;
+	const struct link *links;
+	size_t link_count;
 	struct message *prev, *next; /* utlist, for whoever owns the message */
 };
 

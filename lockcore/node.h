@@ -52,6 +52,7 @@ struct node_config {
 	size_t masters;		/* 1 to NODE_MASTERS_MAX; links are numbered from 0 */
 	int64_t timeo_ns;	/* contract 6.3; 0: the lease */
 	int64_t idle_ns;	/* for the names made here (contract 4.3) */
+	int64_t ttl_ns;		/* for those that are held (4.4); 0: none */
 	uint64_t instance_base; /* random, new at each start; sessions are numbered from it */
 };
 

@@ -24,6 +24,10 @@ static bool changes_file(const struct message *m)
 	case MESSAGE_CREATE:
 	case MESSAGE_WRITE:
 	case MESSAGE_UNLINK:
+	case MESSAGE_MKDIR:
+	case MESSAGE_SYMLINK:
+	case MESSAGE_LINK:
+	case MESSAGE_RENAME:
 		return true;
 	case MESSAGE_OPEN:
 		return m->flags & OPEN_TRUNC;
@@ -38,6 +42,13 @@ static bool only_looks(const struct message *m)
 	return m->kind == MESSAGE_LOOKUP || m->kind == MESSAGE_GETATTR ||
 	       m->kind == MESSAGE_READDIR || m->kind == MESSAGE_STATFS ||
 	       (m->kind == MESSAGE_OPEN && !(m->flags & OPEN_TRUNC));
+}
+
+/* Makes a name that would stay behind if nobody heard of it. */
+static bool makes_held_name(const struct message *m)
+{
+	return m->kind == MESSAGE_MKDIR || m->kind == MESSAGE_SYMLINK || m->kind == MESSAGE_LINK ||
+	       (m->kind == MESSAGE_CREATE && (m->flags & OPEN_EXCL));
 }
 
 static bool opens(const struct message *m)
@@ -175,6 +186,8 @@ static struct call *call_new(struct node *n, const struct message *request, void
 	}
 	DL_APPEND(n->order, c);
 	c->request->req = c->req;
+	c->request->idle_ns = n->config.idle_ns;
+	c->request->ttl_ns = n->config.ttl_ns;
 	return c;
 }
 
@@ -226,7 +239,6 @@ static void start(struct node *n, struct call *c, struct moment now)
 
 	if (opens(m)) {
 		m->handle = ++n->handles_made;
-		m->idle_ns = n->config.idle_ns;
 	} else if (handle_is_lapsed(n, m->handle)) {
 		answer(n, c, STATUS_LAPSED);
 		return;
@@ -269,7 +281,7 @@ static void undo(struct node *n, const struct call *c)
 
 	if (m->kind == MESSAGE_LOCK)
 		kept_undo_lock(n, m);
-	if (m->kind == MESSAGE_CREATE && (m->flags & OPEN_EXCL)) {
+	if (makes_held_name(m)) {
 		struct message unlink = {
 			.kind = MESSAGE_UNLINK,
 			.req = ++n->reqs,

@@ -61,14 +61,11 @@ struct kept {
 	UT_hash_handle hh; /* node.kept, by ino */
 	uint64_t ino;
 	struct attr attr;
-	uint64_t parent;
-	char *name; /* NULL: none */
-	uint64_t holder;
-	uint64_t maker_req;
-	void *content; /* attr.size bytes, if full */
-	bool full;     /* content is that of attr.version */
-	bool vouched;  /* the session changed the file once: the record stays until FORGET */
-	bool gone;     /* only the memory of its end */
+	struct message *names; /* its links are the file's; NULL: none */
+	void *content;	       /* attr.size bytes, if full */
+	bool full;	       /* content is that of attr.version */
+	bool vouched; /* the session changed the file once: the record stays until FORGET */
+	bool gone;    /* only the memory of its end */
 	struct node_handle *handles;
 	struct range *locks[2]; /* by kind; client is 0 */
 };

@@ -37,7 +37,7 @@ static void kept_drop(struct node *n, struct kept *k)
 	range_drop_all(&k->locks[LOCK_FLOCK]);
 	range_drop_all(&k->locks[LOCK_RANGE]);
 	free(k->content);
-	free(k->name);
+	message_free(k->names);
 	free(k);
 }
 
@@ -73,14 +73,21 @@ uint64_t kept_version(struct node *n, uint64_t ino)
 	return k && k->full ? k->attr.version : 0;
 }
 
-static void set_name(struct node *n, struct kept *k, const char *name)
+/* The links of a message that has all of the file's, kept as those of a message. */
+static void take_names(struct node *n, struct kept *k, const struct message *m)
 {
-	char *copy = name ? strdup(name) : NULL;
+	struct message *names = NULL;
 
-	if (name && !copy)
-		n->doomed = true;
-	free(k->name);
-	k->name = copy;
+	if (m->link_count) {
+		names = message_copy(&(struct message){
+			.links = m->links,
+			.link_count = m->link_count,
+		});
+		if (!names)
+			n->doomed = true;
+	}
+	message_free(k->names);
+	k->names = names;
 }
 
 static void set_content(struct node *n, struct kept *k, const void *data, size_t len)
@@ -120,18 +127,9 @@ static void resize_content(struct node *n, struct kept *k, size_t size)
 	k->content = content;
 }
 
-/* The name and its holder, from any message that carries a record. */
-static void take_name(struct node *n, struct kept *k, const struct message *m)
-{
-	k->parent = m->parent;
-	k->holder = m->holder;
-	k->maker_req = m->target;
-	set_name(n, k, m->name);
-}
-
 static void take_record(struct node *n, struct kept *k, const struct message *m)
 {
-	take_name(n, k, m);
+	take_names(n, k, m);
 	set_content(n, k, m->data, m->data_len);
 	k->attr = m->attr;
 }
@@ -157,7 +155,11 @@ static void apply_change(struct node *n, const struct message *request, const st
 		take_record(n, k, reply);
 		return;
 	}
-	if (k->full && k->attr.version + 1 == reply->attr.version)
+	if (reply->flags & REPLY_LINKS)
+		take_names(n, k, reply);
+	if (request->kind == MESSAGE_MKDIR || request->kind == MESSAGE_SYMLINK)
+		set_content(n, k, request->data, request->data_len);
+	else if (k->full && k->attr.version + 1 == reply->attr.version)
 		repeat_change(n, k, request, reply);
 	else
 		lose_content(k);
@@ -182,25 +184,8 @@ static void apply_open(struct node *n, const struct message *request, const stru
 		/* Somebody else has the newer one; ours is good if he dies with the master. */
 		return;
 	}
-	take_name(n, k, reply);
+	take_names(n, k, reply);
 	k->attr = reply->attr;
-}
-
-static void apply_unlink(struct node *n, const struct message *request, const struct message *reply)
-{
-	struct kept *k;
-
-	if (reply->flags & REPLY_GONE) {
-		kept_forget(n, reply->attr.ino);
-		return;
-	}
-	apply_change(n, request, reply);
-	k = kept_find(n, reply->attr.ino);
-	if (!k)
-		return;
-	k->gone = (reply->flags & REPLY_TOMB) != 0;
-	if (!k->attr.nlink)
-		set_name(n, k, NULL);
 }
 
 /* ---- Locks ---- */
@@ -378,8 +363,25 @@ void kept_undo_lock(struct node *n, const struct message *request)
 
 /* ---- Replies and what else the master says ---- */
 
+/* Only the memory of its end is left, lest an older record bring the file back. */
+static void kept_tomb(struct node *n, uint64_t ino, uint64_t version)
+{
+	struct kept *k = kept_make(n, ino);
+
+	if (!k)
+		return;
+	assert(!k->handles);
+	lose_content(k);
+	k->vouched = k->gone = true;
+	k->attr = (struct attr){.ino = ino, .version = version};
+}
+
 void kept_apply(struct node *n, const struct message *request, const struct message *reply)
 {
+	if (reply->flags & REPLY_GONE)
+		kept_forget(n, reply->ino);
+	if (reply->flags & REPLY_TOMB)
+		kept_tomb(n, reply->ino, reply->version);
 	switch (request->kind) {
 	case MESSAGE_CREATE:
 	case MESSAGE_OPEN:
@@ -387,10 +389,11 @@ void kept_apply(struct node *n, const struct message *request, const struct mess
 		break;
 	case MESSAGE_WRITE:
 	case MESSAGE_SETATTR:
+	case MESSAGE_MKDIR:
+	case MESSAGE_SYMLINK:
+	case MESSAGE_LINK:
+	case MESSAGE_RENAME:
 		apply_change(n, request, reply);
-		break;
-	case MESSAGE_UNLINK:
-		apply_unlink(n, request, reply);
 		break;
 	case MESSAGE_LOCK:
 		apply_lock(n, request, reply);
@@ -513,10 +516,8 @@ static void reclaim_file(struct node *n, const struct kept *k)
 		  &(struct message){
 			  .kind = MESSAGE_RECLAIM_FILE,
 			  .attr = k->attr,
-			  .parent = k->parent,
-			  .name = k->name,
-			  .holder = k->holder,
-			  .target = k->maker_req,
+			  .links = k->names ? k->names->links : NULL,
+			  .link_count = k->names ? k->names->link_count : 0,
 			  .data = k->full ? k->content : NULL,
 			  .data_len = k->full ? k->attr.size : 0,
 			  .flags = (k->full ? RECORD_FULL : 0) | (k->vouched ? RECORD_VOUCHED : 0),
@@ -553,7 +554,10 @@ void kept_reclaim(struct node *n)
 static size_t count_held(const struct node *n, const struct kept *k)
 {
 	const struct range *r;
-	size_t held = k->holder == n->instance && k->name;
+	size_t held = 0;
+
+	for (size_t i = 0; k->names && i < k->names->link_count; i++)
+		held += k->names->links[i].holder == n->instance;
 
 	DL_FOREACH (k->locks[LOCK_FLOCK], r)
 		held++;

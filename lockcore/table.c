@@ -21,7 +21,7 @@ struct table *table_new(uint64_t epoch, uint64_t max_files, struct moment now)
 	if (!root->dir)
 		goto out_root;
 	root->mode = S_IFDIR | ROOT_MODE;
-	root->nlink = 2;
+	root->nlink = 1;
 	root->version = 1;
 	root->atime_ns = root->mtime_ns = root->ctime_ns = now.wall_ns;
 	return t;
@@ -71,11 +71,14 @@ void table_free(struct table *t)
 		table_restore_end(t, (struct moment){0}, NULL, NULL);
 	while (table_next_grant(t, &grant))
 		;
-	HASH_ITER (hh, t->dentries, dentry, next_dentry)
-		dentry_unlink(t, dentry, (struct moment){0});
+	while (t->dentries) /* children before their directories */
+		HASH_ITER (hh, t->dentries, dentry, next_dentry)
+			if (!dentry->inode->dir || !dentry->inode->dir->live)
+				dentry_unlink(t, dentry, (struct moment){0});
 	free_gone(t);
+	limbo_free(t);
 	free_inodes(t);
-	deadlines_deinit(&t->idle);
+	deadlines_deinit(&t->lives);
 	free(t->tombs);
 	free(t);
 }
@@ -161,7 +164,7 @@ static void handle_close(struct table *t, struct handle *h, struct moment now)
 	lockset_settle(t, inode);
 	table_remove_handle(t, h);
 	inode_use_changed(t, inode, now);
-	inode_put(t, inode);
+	inode_put(t, inode, now);
 }
 
 void table_close(struct table *t, uint64_t client, uint64_t handle, struct moment now)
@@ -172,6 +175,26 @@ void table_close(struct table *t, uint64_t client, uint64_t handle, struct momen
 		handle_close(t, h, now);
 }
 
+/* What is in a directory goes before the directory; one that others have names in outlives its
+ * holder. */
+static void drop_held(struct table *t, struct client *client, struct moment now)
+{
+	struct dentry *d, *next;
+	bool dropped;
+
+	do {
+		dropped = false;
+		DL_FOREACH_SAFE2 (client->held, d, next, held_next) {
+			if (d->inode->dir && d->inode->dir->live)
+				continue;
+			dentry_unlink(t, d, now);
+			dropped = true;
+		}
+	} while (dropped && client->held);
+	while (client->held)
+		dentry_orphan(t, client->held, now);
+}
+
 /*
  * All its locks and waiters go before anyone is granted anything, so that a dying client is never
  * granted what it gives up (rule 9), and the others get theirs in the order of the queue.
@@ -180,15 +203,13 @@ void table_drop_client(struct table *t, uint64_t id, struct moment now)
 {
 	struct client *client;
 	struct handle *h, *next_handle;
-	struct dentry *d, *next_dentry;
 
 	HASH_FIND(hh, t->clients, &id, sizeof(id), client);
 	if (!client)
 		return;
 	DL_FOREACH2 (client->handles, h, client_next)
 		lockset_drop_handle(t, h);
-	DL_FOREACH_SAFE2 (client->held, d, next_dentry, held_next)
-		dentry_unlink(t, d, now);
+	drop_held(t, client, now);
 	DL_FOREACH_SAFE2 (client->handles, h, next_handle, client_next)
 		handle_close(t, h, now);
 	HASH_DEL(t->clients, client);
@@ -212,19 +233,31 @@ uint64_t table_opener(struct table *t, uint64_t ino, uint64_t but)
 
 int64_t table_deadline(const struct table *t)
 {
-	return deadlines_next(&t->idle);
+	int64_t life = deadlines_next(&t->lives);
+
+	return t->limbo && t->limbo->limbo_end_ns < life ? t->limbo->limbo_end_ns : life;
+}
+
+/* A held directory whose time-to-live is over may have names in it. */
+static void end_of_life(struct table *t, struct dentry *d, struct moment now)
+{
+	assert(d->holder ? d->ttl_ns != 0 : !d->inode->handles);
+	if (d->inode->dir && d->inode->dir->live)
+		dentry_orphan(t, d, now);
+	else
+		dentry_unlink(t, d, now);
 }
 
 void table_tick(struct table *t, struct moment now)
 {
 	struct deadline *due;
 
-	while ((due = deadlines_due(&t->idle, now.boot_ns))) {
+	limbo_tick(t, now);
+	while ((due = deadlines_due(&t->lives, now.boot_ns))) {
 		struct dentry *d =
-			(struct dentry *)(void *)((char *)due - offsetof(struct dentry, idle));
+			(struct dentry *)(void *)((char *)due - offsetof(struct dentry, life));
 
-		assert(!d->holder && !d->inode->handles);
-		dentry_unlink(t, d, now);
+		end_of_life(t, d, now);
 	}
 }
 
@@ -250,7 +283,7 @@ bool table_next_gone(struct table *t, uint64_t *ino)
 		return false;
 	t->gone = inode->gone_next;
 	*ino = inode->ino;
-	free(inode);
+	limbo_add(t, inode);
 	return true;
 }
 

@@ -12,8 +12,10 @@
  *	table_close(t, client, handle, now)    drops the handle, its locks and its waiting requests
  *	while (table_next_grant(t, &grant)) …  tell those who got a lock
  *
- * What a name lives on (contract 4): a name made with OPEN_EXCL is held by its client and goes with
- * table_drop_client; any other name lives while an open handle uses its file and idle_ns longer.
+ * What a name lives on (contract 4): one made by a plain create lives while an open handle uses its
+ * file and idle_ns longer; every other is held by the client that made it and goes with
+ * table_drop_client, or ttl_ns after its last touch. A directory that has names in it outlives its
+ * holder until it is empty.
  *
  * An inode whose last name and last handle are gone is gone. Memory for a step is allocated before
  * anything changes: STATUS_NO_MEMORY means that nothing happened.
@@ -32,6 +34,12 @@ struct table;
  */
 #define TABLE_EPOCH_SHIFT 40
 
+#define SYMLINK_MAX_BYTES 4095 /* PATH_MAX without its NUL */
+/* A file that is gone can be looked at for so long still, of so many the youngest (table_limbo.c).
+ */
+#define TABLE_LIMBO_NS	NS_PER_SEC
+#define TABLE_LIMBO_MAX 1024
+
 #define TABLE_FILES_DEFAULT 1000000 /* contract 3.1 */
 
 /* A table with an empty root directory of mode 1777. NULL: no memory. */
@@ -43,13 +51,14 @@ void table_free(struct table *t);
 
 struct table_make {
 	uint64_t client;
-	uint64_t handle; /* for the open that comes with it */
+	uint64_t handle; /* table_create: for the open that comes with it */
 	uint64_t req;	 /* of the client; table_unlink can undo by it */
 	uint64_t parent;
 	const char *name;
 	uint32_t flags; /* OPEN_EXCL, OPEN_TRUNC */
 	uint32_t mode, uid, gid, pid;
-	int64_t idle_ns;
+	int64_t idle_ns; /* table_create without OPEN_EXCL */
+	int64_t ttl_ns;	 /* held names; 0: none */
 };
 
 enum status table_lookup(struct table *t, uint64_t parent, const char *name, struct attr *out);
@@ -77,12 +86,28 @@ enum status table_write(struct table *t, uint64_t ino, int64_t offset, uint32_t 
 			int64_t *at);
 enum status table_setattr(struct table *t, uint64_t ino, uint32_t set, const struct attr *to,
 			  struct moment now, struct attr *out);
+/* make->mode without the type. A symbolic link's content is its target, up to SYMLINK_MAX_BYTES. */
+enum status table_mkdir(struct table *t, const struct table_make *make, struct moment now,
+			struct attr *out);
+enum status table_symlink(struct table *t, const struct table_make *make, const char *target,
+			  size_t len, struct moment now, struct attr *out);
+/* A further name for a file that has one; make's mode, uid and gid are not used. */
+enum status table_link(struct table *t, uint64_t ino, const struct table_make *make,
+		       struct moment now, struct attr *out);
 /*
- * Removes a name. With only_req, only if that request of that client made it (undo of a create
- * whose answer was not delivered); otherwise only_req is 0.
+ * Moves a name (rename(2)): the new one is held by make->client. What the new name stood for before
+ * loses it: *replaced is its attributes then, or has ino 0.
  */
-enum status table_unlink(struct table *t, uint64_t parent, const char *name, uint64_t client,
-			 uint64_t only_req, struct moment now, struct attr *out);
+enum status table_rename(struct table *t, uint64_t parent, const char *name,
+			 const struct table_make *make, bool noreplace, struct moment now,
+			 struct attr *out, struct attr *replaced);
+/*
+ * Removes a name, of a directory if dir is set (which must be empty), else of anything else. With
+ * only_req, only if that request of that client made it (undo of a request whose answer was not
+ * delivered), and whichever it is; otherwise only_req is 0.
+ */
+enum status table_unlink(struct table *t, uint64_t parent, const char *name, bool dir,
+			 uint64_t client, uint64_t only_req, struct moment now, struct attr *out);
 /*
  * Up to max entries of a directory after the cookie, in the order of their making, *count of them.
  * Names point into the table until the next call. *end: nothing follows. A name that exists during
@@ -90,6 +115,9 @@ enum status table_unlink(struct table *t, uint64_t parent, const char *name, uin
  */
 enum status table_list(struct table *t, uint64_t ino, uint64_t cookie, struct entry *entries,
 		       size_t max, size_t *count, bool *end);
+
+/* The directory that a directory is in; of the root and of a removed one its own number. */
+uint64_t table_parent(struct table *t, uint64_t ino);
 
 /* ---- Locks ---- */
 
@@ -122,6 +150,7 @@ struct table_holder {
 
 /*
  * STATUS_OK (granted or, with queued, waiting), STATUS_BUSY (would have to wait, may not),
+ * STATUS_DEADLOCK (would wait, through others, for itself),
  * STATUS_STALE, STATUS_INVALID (a bad range or an unknown handle), STATUS_NO_MEMORY.
  *
  * First come, first served (contract 5.2): a request also waits behind earlier waiting ones that
@@ -151,17 +180,15 @@ struct table_grant {
 };
 
 bool table_next_grant(struct table *t, struct table_grant *out);
-/* An inode that no longer exists. */
+/* An inode that no longer exists, but for limbo. */
 bool table_next_gone(struct table *t, uint64_t *ino);
 
 /* ---- Restoring a table after a master's restart (protocol rules 5 to 7) ---- */
 
 struct table_record {
 	struct attr attr;
-	uint64_t parent;  /* the name, while attr.nlink is not 0 */
-	const char *name; /* NULL if nlink is 0 */
-	uint64_t holder;  /* client that holds the name, 0: none */
-	uint64_t maker_req;
+	struct link links[LINKS_MAX];
+	size_t link_count;   /* 0 exactly if attr.nlink is 0 */
 	const void *content; /* attr.size bytes if full */
 	bool full;
 };

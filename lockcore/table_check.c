@@ -41,13 +41,18 @@ static void check_inode(const struct table *t, const struct inode *inode)
 	size_t names = 0;
 
 	assert((inode->size == 0) == (inode->content == NULL));
-	assert(inode->dentries || inode->handles || inode->dir || t->restoring);
+	assert(inode->dentries || inode->handles || inode->ino == ROOT_INO || t->restoring ||
+	       (inode->dir && inode->dir->live));
 	DL_FOREACH2 (inode->dentries, d, inode_next) {
 		names++;
 		assert(d->inode == inode);
-		assert(deadline_is_set(&d->idle) == (!d->holder && !inode->handles));
+		if (d->holder)
+			assert(deadline_is_set(&d->life) == (d->ttl_ns != 0));
+		else
+			assert(deadline_is_set(&d->life) ==
+			       (!inode->handles && !(inode->dir && inode->dir->live)));
 	}
-	assert(inode->dir || names == inode->nlink);
+	assert(names == inode->nlink || inode->ino == ROOT_INO);
 	DL_FOREACH2 (inode->handles, h, inode_next)
 		assert(h->inode == inode);
 	if (!inode->locks)
@@ -66,7 +71,7 @@ void table_check(struct table *t)
 
 	for (inode = t->inodes; inode; inode = inode->hh.next) {
 		check_inode(t, inode);
-		files += !inode->dir;
+		files += inode->ino != ROOT_INO;
 		live += inode->dir ? inode->dir->live : 0;
 		bytes += inode->size;
 	}

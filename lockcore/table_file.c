@@ -28,24 +28,25 @@ struct inode *inode_new(struct table *t, uint64_t ino)
 	return inode;
 }
 
-/* A file's token is that of the name made last; a file without a name keeps none. */
+/* A directory counts its own "." and its subdirectories' "..". */
+static uint32_t nlink_shown(const struct inode *inode)
+{
+	return inode->dir && inode->nlink ? 2 + inode->dir->subdirs : inode->nlink;
+}
+
 void inode_attr(const struct inode *inode, struct attr *out)
 {
-	const struct dentry *d = inode->dentries;
-
 	*out = (struct attr){
 		.ino = inode->ino,
 		.version = inode->version,
 		.mode = inode->mode,
 		.uid = inode->uid,
 		.gid = inode->gid,
-		.nlink = inode->nlink,
+		.nlink = nlink_shown(inode),
 		.size = inode->size,
 		.atime_ns = inode->atime_ns,
 		.mtime_ns = inode->mtime_ns,
 		.ctime_ns = inode->ctime_ns,
-		.token = d ? d->token : 0,
-		.idle_ns = d ? d->idle_ns : 0,
 	};
 }
 
@@ -55,6 +56,7 @@ void inode_discard(struct table *t, struct inode *inode)
 	HASH_DEL(t->inodes, inode);
 	t->files--;
 	free(inode->restore);
+	free(inode->dir);
 	free(inode);
 }
 
@@ -64,24 +66,38 @@ void inode_changed(struct inode *inode, struct moment now)
 	inode->ctime_ns = now.wall_ns;
 }
 
-void inode_put(struct table *t, struct inode *inode)
+void dir_touched(struct inode *dir, struct moment now)
 {
-	if (inode->dentries || inode->handles || inode->dir || inode->restore)
+	dir->mtime_ns = dir->ctime_ns = now.wall_ns;
+}
+
+/* In use: a program has it open, or a name is in it (contract 4.2, 4.3). */
+static bool in_use(const struct inode *inode)
+{
+	return inode->handles || (inode->dir && inode->dir->live);
+}
+
+void inode_put(struct table *t, struct inode *inode, struct moment now)
+{
+	if (inode->dentries || in_use(inode) || inode->ino == ROOT_INO || inode->restore)
 		return;
 	assert(!inode->nlink && !inode->locks);
 	HASH_DEL(t->inodes, inode);
 	t->files--;
 	t->content_bytes -= inode->size;
-	free(inode->content);
-	inode->content = NULL;
+	if (inode->dir)
+		free(inode->dir->slots);
+	free(inode->dir);
+	inode->dir = NULL;
+	inode->limbo_end_ns = now.boot_ns ? now.boot_ns + TABLE_LIMBO_NS : 0;
 	inode->gone_next = t->gone;
 	t->gone = inode;
 }
 
-/* An idle time longer than the clock will run is for ever. */
-static int64_t idle_until(const struct dentry *d, struct moment now)
+/* A life longer than the clock will run is for ever. */
+static int64_t ends_at(int64_t life_ns, struct moment now)
 {
-	return d->idle_ns < MOMENT_NEVER - now.boot_ns ? now.boot_ns + d->idle_ns : MOMENT_NEVER;
+	return life_ns < MOMENT_NEVER - now.boot_ns ? now.boot_ns + life_ns : MOMENT_NEVER;
 }
 
 void inode_use_changed(struct table *t, struct inode *inode, struct moment now)
@@ -89,11 +105,26 @@ void inode_use_changed(struct table *t, struct inode *inode, struct moment now)
 	struct dentry *d;
 
 	DL_FOREACH2 (inode->dentries, d, inode_next) {
-		if (d->holder || inode->handles)
-			deadline_clear(&t->idle, &d->idle);
+		if (d->holder)
+			continue;
+		if (in_use(inode))
+			deadline_clear(&t->lives, &d->life);
 		else
-			deadline_set(&t->idle, &d->idle, idle_until(d, now));
+			deadline_set(&t->lives, &d->life, ends_at(d->idle_ns, now));
 	}
+}
+
+void inode_touched(struct table *t, struct inode *inode, struct moment now)
+{
+	struct dentry *d;
+
+	DL_FOREACH2 (inode->dentries, d, inode_next) {
+		if (d->holder && d->ttl_ns)
+			deadline_set(&t->lives, &d->life, ends_at(d->ttl_ns, now));
+		else if (d->holder)
+			deadline_clear(&t->lives, &d->life);
+	}
+	inode_use_changed(t, inode, now);
 }
 
 enum status inode_resize(struct table *t, struct inode *inode, uint64_t size)
@@ -122,9 +153,17 @@ enum status inode_resize(struct table *t, struct inode *inode, uint64_t size)
 	return STATUS_OK;
 }
 
-enum status table_getattr(struct table *t, uint64_t ino, struct attr *out)
+/* For looking: it exists, or did a moment ago. */
+static struct inode *find_or_limbo(struct table *t, uint64_t ino)
 {
 	struct inode *inode = inode_find(t, ino);
+
+	return inode ? inode : limbo_find(t, ino);
+}
+
+enum status table_getattr(struct table *t, uint64_t ino, struct attr *out)
+{
+	struct inode *inode = find_or_limbo(t, ino);
 
 	if (!inode)
 		return STATUS_STALE;
@@ -153,25 +192,33 @@ static enum status open_inode(struct table *t, uint64_t client, uint64_t handle,
 	status = table_add_handle(t, client, handle, inode);
 	if (status != STATUS_OK)
 		return status;
-	if (flags & OPEN_TRUNC)
+	if (flags & OPEN_TRUNC) {
 		truncate_now(t, inode, now);
+		inode_touched(t, inode, now);
+	}
 	inode_use_changed(t, inode, now);
 	inode_attr(inode, out);
 	return STATUS_OK;
 }
 
 /*
- * A file without a name can be opened no more: whoever tries has looked the name up before it went,
- * and shall look again.
+ * Whoever opens a file without a name has looked the name up before it went, and shall look again;
+ * who has done so in vain (OPEN_UNLINKED) gets the file, as if the open had come before the
+ * removal.
  */
 enum status table_open(struct table *t, uint64_t client, uint64_t handle, uint64_t ino,
 		       uint32_t flags, struct moment now, struct attr *out)
 {
 	struct inode *inode = inode_find(t, ino);
+	enum status status;
 
-	if (!inode || !inode->nlink)
+	if (!inode && (flags & OPEN_UNLINKED))
+		inode = limbo_revive(t, ino);
+	if (!inode || (!inode->nlink && !(flags & OPEN_UNLINKED)))
 		return STATUS_STALE;
-	return open_inode(t, client, handle, inode, flags, now, out);
+	status = open_inode(t, client, handle, inode, flags, now, out);
+	inode_put(t, inode, now); /* back to limbo if that failed */
+	return status;
 }
 
 /* Would the kernel let anybody with this uid open the file, whichever way? */
@@ -182,7 +229,8 @@ static bool plainly_allowed(const struct inode *inode, uint32_t uid)
 	return uid == 0 || (uid == inode->uid && (inode->mode & read_write) == read_write);
 }
 
-static struct inode *make_inode(struct table *t, const struct table_make *make, struct moment now)
+struct inode *inode_make(struct table *t, uint32_t type, const struct table_make *make,
+			 struct moment now)
 {
 	struct inode *inode = inode_new(t, t->epoch_base + FIRST_INO + t->inos + 1);
 
@@ -191,7 +239,7 @@ static struct inode *make_inode(struct table *t, const struct table_make *make, 
 	t->inos++;
 	t->files++;
 	inode->version = 1;
-	inode->mode = S_IFREG | (make->mode & 07777);
+	inode->mode = type | (make->mode & 07777);
 	inode->uid = make->uid;
 	inode->gid = make->gid;
 	inode->atime_ns = inode->mtime_ns = inode->ctime_ns = now.wall_ns;
@@ -201,29 +249,18 @@ static struct inode *make_inode(struct table *t, const struct table_make *make, 
 static enum status make_file(struct table *t, struct inode *parent, const struct table_make *make,
 			     struct moment now, struct attr *out)
 {
-	struct client *client = table_client(t, make->client);
-	struct inode *inode;
-	struct dentry *d;
-	enum status status = STATUS_NO_MEMORY;
+	struct inode *inode = inode_make(t, S_IFREG, make, now);
+	enum status status;
 
-	if (!client)
-		return STATUS_NO_MEMORY;
-	inode = make_inode(t, make, now);
 	if (!inode)
 		return STATUS_NO_MEMORY;
 	status = table_add_handle(t, make->client, make->handle, inode);
 	if (status != STATUS_OK)
 		goto out_inode;
-	d = dentry_link(t, parent, make->name, inode, make->flags & OPEN_EXCL ? client : NULL);
-	if (!d) {
+	if (!dentry_make(t, parent, make, inode, !(make->flags & OPEN_EXCL), now)) {
 		status = STATUS_NO_MEMORY;
 		goto out_handle;
 	}
-	d->maker_req = make->req;
-	d->idle_ns = make->idle_ns;
-	d->token = table_next_token(t);
-	inode_changed(parent, now);
-	parent->mtime_ns = now.wall_ns;
 	inode_attr(inode, out);
 	return STATUS_OK;
 
@@ -237,21 +274,18 @@ out_inode:
 enum status table_create(struct table *t, const struct table_make *make, struct moment now,
 			 struct attr *out, bool *created)
 {
-	struct inode *parent = inode_find(t, make->parent);
-	enum status status = name_check(make->name);
+	struct inode *parent;
 	struct dentry *d;
+	enum status status = dir_find(t, make->parent, make->name, &parent, &d);
 
 	assert(!t->restoring);
 	if (status != STATUS_OK)
 		return status;
-	if (!parent)
-		return STATUS_STALE;
-	if (!parent->dir)
-		return STATUS_NOT_DIR;
-	d = dentry_find(t, make->parent, make->name);
 	*created = !d;
 	if (d && (make->flags & OPEN_EXCL))
 		return STATUS_EXISTS;
+	if (d && !S_ISREG(d->inode->mode))
+		return STATUS_STALE; /* the kernel follows links, and refuses directories */
 	if (d && !plainly_allowed(d->inode, make->uid))
 		return STATUS_STALE;
 	if (d)
@@ -264,7 +298,7 @@ enum status table_create(struct table *t, const struct table_make *make, struct 
 enum status table_read(struct table *t, uint64_t ino, int64_t offset, uint64_t length,
 		       const void **data, size_t *len)
 {
-	struct inode *inode = inode_find(t, ino);
+	struct inode *inode = find_or_limbo(t, ino);
 	uint64_t rest;
 
 	if (!inode)
@@ -304,7 +338,7 @@ enum status table_write(struct table *t, uint64_t ino, int64_t offset, uint32_t 
 		memcpy(inode->content + offset, data, len);
 	inode_changed(inode, now);
 	inode->mtime_ns = now.wall_ns;
-	inode_use_changed(t, inode, now);
+	inode_touched(t, inode, now);
 	inode_attr(inode, out);
 	*at = offset;
 	return STATUS_OK;
@@ -343,7 +377,7 @@ enum status table_setattr(struct table *t, uint64_t ino, uint32_t set, const str
 		inode->gid = to->gid;
 	set_times(inode, set, to, now);
 	inode_changed(inode, now);
-	inode_use_changed(t, inode, now);
+	inode_touched(t, inode, now);
 	inode_attr(inode, out);
 	return STATUS_OK;
 }

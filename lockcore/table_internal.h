@@ -36,6 +36,7 @@ struct dir {
 	size_t count; /* slots in use, removed ones included */
 	size_t room;
 	size_t live;
+	uint32_t subdirs; /* of live */
 };
 
 struct dentry {
@@ -46,10 +47,13 @@ struct dentry {
 	struct client *holder;			/* NULL: lives on use */
 	struct dentry *held_prev, *held_next;	/* holder.held */
 	uint64_t maker_req;
+	uint32_t maker_pid, maker_uid;
 	uint64_t token;
 	uint64_t cookie;
 	int64_t idle_ns;
-	struct deadline idle; /* set while nobody holds it and nobody uses its inode */
+	int64_t ttl_ns;
+	/* The end of an unused unheld name's idle time, or of a held one's time-to-live. */
+	struct deadline life;
 	size_t key_len;
 	unsigned char key[]; /* parent's inode number, then the name with its NUL */
 };
@@ -58,7 +62,8 @@ struct inode {
 	UT_hash_handle hh; /* table.inodes, by ino */
 	uint64_t ino;
 	uint64_t version;
-	uint32_t mode, uid, gid, nlink;
+	uint32_t mode, uid, gid;
+	uint32_t nlink; /* names; 1 for the root, which has none */
 	uint64_t size;
 	int64_t atime_ns, mtime_ns, ctime_ns;
 	unsigned char *content; /* size bytes; NULL if 0 */
@@ -68,6 +73,7 @@ struct inode {
 	struct dir *dir;       /* directories only */
 	struct restore *restore;
 	struct inode *gone_next; /* table.gone */
+	int64_t limbo_end_ns;	 /* table.limbo: remembered until then */
 };
 
 struct handle {
@@ -97,6 +103,7 @@ struct waiter {
 		uint64_t client, req;
 	} key;
 	uint64_t ticket;
+	uint64_t searched; /* the last search for a deadlock that came by */
 	bool exempt; /* scratch of must_wait: waits for the requester, who need not wait for it */
 	struct handle *handle;
 	struct range want; /* in no list */
@@ -116,9 +123,11 @@ struct table {
 	struct waiter *waiters;
 	struct waiter *granted; /* not yet drained */
 	struct inode *gone;	/* not yet drained */
-	struct deadlines idle;
+	struct inode *limbo;	/* gone, by ino, the oldest first */
+	struct deadlines lives;
 	uint64_t epoch_base; /* epoch << TABLE_EPOCH_SHIFT */
 	uint64_t tokens, inos, tickets, cookies;
+	uint64_t searches; /* for deadlocks so far */
 	uint64_t max_files;
 	uint64_t files, locks, content_bytes;
 	struct restore *restores;
@@ -140,14 +149,35 @@ uint64_t table_next_token(struct table *t);
 struct inode *inode_find(struct table *t, uint64_t ino);
 struct inode *inode_new(struct table *t, uint64_t ino); /* NULL: no memory */
 void inode_attr(const struct inode *inode, struct attr *out);
-/* Frees it, by way of the gone list, if it has neither name nor handle. */
-void inode_put(struct table *t, struct inode *inode);
+/* It goes, by way of the gone list and limbo, if it has neither name nor handle. */
+void inode_put(struct table *t, struct inode *inode, struct moment now);
 /* Frees one that nobody has seen yet: it is not reported gone. */
 void inode_discard(struct table *t, struct inode *inode);
 void inode_changed(struct inode *inode, struct moment now);
 enum status inode_resize(struct table *t, struct inode *inode, uint64_t size);
 /* The use of an inode began or ended: its unheld names' idle time stops or starts. */
 void inode_use_changed(struct table *t, struct inode *inode, struct moment now);
+/* A touch or a write: the life of its names counts from now. */
+void inode_touched(struct table *t, struct inode *inode, struct moment now);
+/* A new inode of this type and the maker's mode, without names; it counts as a file. */
+struct inode *inode_make(struct table *t, uint32_t type, const struct table_make *make,
+			 struct moment now);
+
+/* table_deadlock.c */
+/* Would waiting for what is in want's way never end? */
+bool would_deadlock(struct table *t, const struct lockset *set, const struct range *want);
+
+/* table_tree.c */
+/* Is `dir` the inode or somewhere below it? */
+bool inode_is_below(const struct inode *dir, const struct inode *inode);
+
+/* table_limbo.c */
+void limbo_add(struct table *t, struct inode *inode);
+struct inode *limbo_find(struct table *t, uint64_t ino); /* NULL: none */
+/* It exists again, for a handle. NULL: there is none, or no memory. */
+struct inode *limbo_revive(struct table *t, uint64_t ino);
+void limbo_tick(struct table *t, struct moment now);
+void limbo_free(struct table *t);
 
 /* table_name.c */
 struct dentry *dentry_find(struct table *t, uint64_t parent, const char *name);
@@ -158,7 +188,19 @@ static inline const char *dentry_name(const struct dentry *d)
 /* Links a new name; the caller has checked that it is free. NULL: no memory, nothing changed. */
 struct dentry *dentry_link(struct table *t, struct inode *parent, const char *name,
 			   struct inode *inode, struct client *holder);
+/* Links, and notes what make says of its maker; held unless make is NULL or plain is set. */
+struct dentry *dentry_make(struct table *t, struct inode *parent, const struct table_make *make,
+			   struct inode *inode, bool plain, struct moment now);
 void dentry_unlink(struct table *t, struct dentry *d, struct moment now);
+/* The name stands for another inode from now on; the old one loses it. */
+void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, struct moment now);
+/* The holder is gone; the name stays as long as something else keeps it. */
+void dentry_orphan(struct table *t, struct dentry *d, struct moment now);
+void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make *make,
+		      struct client *holder);
+enum status dir_find(struct table *t, uint64_t parent, const char *name, struct inode **dir,
+		     struct dentry **d);
+void dir_touched(struct inode *dir, struct moment now);
 enum status name_check(const char *name);
 
 /* table_lock.c */

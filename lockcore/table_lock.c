@@ -207,6 +207,8 @@ static enum status wait_or_refuse(struct table *t, struct handle *h, const struc
 	struct lockset *set = h->inode->locks;
 	struct waiter *w;
 
+	if (want->wait && would_deadlock(t, set, lock))
+		return STATUS_DEADLOCK;
 	if (want->wait) {
 		w = enqueue(t, h, lock, want->req, spares);
 		if (!w)

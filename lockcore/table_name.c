@@ -91,98 +91,156 @@ static void dir_remove(struct dir *dir, const struct dentry *d)
 
 /* ---- Names ---- */
 
+static void attach(struct dentry *d, struct inode *inode)
+{
+	d->inode = inode;
+	DL_APPEND2(inode->dentries, d, inode_prev, inode_next);
+	inode->nlink++;
+	if (inode->dir)
+		d->parent->dir->subdirs++;
+}
+
 struct dentry *dentry_link(struct table *t, struct inode *parent, const char *name,
 			   struct inode *inode, struct client *holder)
 {
 	struct dentry *d = calloc(1, sizeof(*d) + sizeof(uint64_t) + strlen(name) + 1);
 
 	assert(parent->dir && !dentry_find(t, parent->ino, name));
-	if (!d || !dir_reserve(parent->dir) || !deadline_reserve(&t->idle))
+	if (!d || !dir_reserve(parent->dir) || !deadline_reserve(&t->lives))
 		goto out_free;
 	d->key_len = name_key(d->key, parent->ino, name);
 	HASH_ADD_KEYPTR(hh, t->dentries, d->key, d->key_len, d);
 	if (!d->hh.tbl)
 		goto out_release;
 	d->parent = parent;
-	d->inode = inode;
 	d->holder = holder;
 	d->cookie = ++t->cookies;
 	parent->dir->slots[parent->dir->count++] = (struct dir_slot){d->cookie, d};
 	parent->dir->live++;
-	DL_APPEND2(inode->dentries, d, inode_prev, inode_next);
-	inode->nlink++;
+	attach(d, inode);
 	if (holder)
 		DL_APPEND2(holder->held, d, held_prev, held_next);
 	return d;
 
 out_release:
-	deadline_release(&t->idle, &d->idle);
+	deadline_release(&t->lives, &d->life);
 out_free:
 	free(d);
 	return NULL;
+}
+
+void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make *make,
+		      struct client *holder)
+{
+	if (d->holder)
+		DL_DELETE2(d->holder->held, d, held_prev, held_next);
+	d->holder = holder;
+	if (holder)
+		DL_APPEND2(holder->held, d, held_prev, held_next);
+	d->maker_req = make->req;
+	d->maker_pid = make->pid;
+	d->maker_uid = make->uid;
+	d->idle_ns = make->idle_ns;
+	d->ttl_ns = make->ttl_ns;
+	d->token = table_next_token(t);
+}
+
+struct dentry *dentry_make(struct table *t, struct inode *parent, const struct table_make *make,
+			   struct inode *inode, bool plain, struct moment now)
+{
+	struct client *client = table_client(t, make->client);
+	struct dentry *d = client ? dentry_link(t, parent, make->name, inode, NULL) : NULL;
+
+	if (!d)
+		return NULL;
+	dentry_set_maker(t, d, make, plain ? NULL : client);
+	inode_touched(t, inode, now);
+	dir_touched(parent, now);
+	inode_use_changed(t, parent, now);
+	return d;
+}
+
+/* The inode no longer has this name. */
+static void detach(struct dentry *d, struct moment now)
+{
+	struct inode *inode = d->inode;
+
+	DL_DELETE2(inode->dentries, d, inode_prev, inode_next);
+	assert(inode->nlink);
+	inode->nlink--;
+	if (inode->dir)
+		d->parent->dir->subdirs--;
+	inode_changed(inode, now);
+	dir_touched(d->parent, now);
 }
 
 void dentry_unlink(struct table *t, struct dentry *d, struct moment now)
 {
 	struct inode *inode = d->inode, *parent = d->parent;
 
-	deadline_release(&t->idle, &d->idle);
+	/* A directory that is moved has two names for a moment. */
+	assert(!inode->dir || !inode->dir->live || inode->nlink > 1);
+	deadline_release(&t->lives, &d->life);
 	HASH_DEL(t->dentries, d);
+	detach(d, now);
 	dir_remove(parent->dir, d);
-	DL_DELETE2(inode->dentries, d, inode_prev, inode_next);
 	if (d->holder)
 		DL_DELETE2(d->holder->held, d, held_prev, held_next);
-	assert(inode->nlink);
-	inode->nlink--;
-	inode_changed(inode, now);
-	inode_changed(parent, now);
-	parent->mtime_ns = now.wall_ns;
 	free(d);
-	inode_put(t, inode);
+	inode_use_changed(t, parent, now);
+	inode_put(t, inode, now);
+	inode_put(t, parent, now);
 }
 
-static enum status find_in(struct table *t, uint64_t parent, const char *name, struct dentry **out)
+void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, struct moment now)
 {
-	struct inode *dir = inode_find(t, parent);
+	struct inode *old = d->inode;
+
+	assert(!old->dir || !old->dir->live);
+	deadline_clear(&t->lives, &d->life);
+	detach(d, now);
+	attach(d, inode);
+	inode_put(t, old, now);
+}
+
+/* Only a directory with names in it outlives its holder, until it is empty. */
+void dentry_orphan(struct table *t, struct dentry *d, struct moment now)
+{
+	DL_DELETE2(d->holder->held, d, held_prev, held_next);
+	d->holder = NULL;
+	d->idle_ns = 0;
+	deadline_clear(&t->lives, &d->life);
+	inode_use_changed(t, d->inode, now);
+}
+
+/* The directory, and the name in it: NULL if there is none. */
+enum status dir_find(struct table *t, uint64_t parent, const char *name, struct inode **dir,
+		     struct dentry **d)
+{
 	enum status status = name_check(name);
 
+	*dir = inode_find(t, parent);
 	if (status != STATUS_OK)
 		return status;
-	if (!dir)
+	if (!*dir)
 		return STATUS_STALE;
-	if (!dir->dir)
+	if (!(*dir)->dir)
 		return STATUS_NOT_DIR;
-	*out = dentry_find(t, parent, name);
-	return *out ? STATUS_OK : STATUS_NO_ENTRY;
+	*d = dentry_find(t, parent, name);
+	return STATUS_OK;
 }
 
 enum status table_lookup(struct table *t, uint64_t parent, const char *name, struct attr *out)
 {
+	struct inode *dir;
 	struct dentry *d;
-	enum status status = find_in(t, parent, name, &d);
-
-	if (status == STATUS_OK)
-		inode_attr(d->inode, out);
-	return status;
-}
-
-enum status table_unlink(struct table *t, uint64_t parent, const char *name, uint64_t client,
-			 uint64_t only_req, struct moment now, struct attr *out)
-{
-	struct dentry *d;
-	enum status status = find_in(t, parent, name, &d);
+	enum status status = dir_find(t, parent, name, &dir, &d);
 
 	if (status != STATUS_OK)
 		return status;
-	if (only_req && (!d->holder || d->holder->id != client || d->maker_req != only_req))
+	if (!d)
 		return STATUS_NO_ENTRY;
-	if (d->inode->dir)
-		return STATUS_IS_DIR;
 	inode_attr(d->inode, out);
-	out->nlink--;
-	out->version++;
-	out->ctime_ns = now.wall_ns;
-	dentry_unlink(t, d, now);
 	return STATUS_OK;
 }
 

@@ -7,19 +7,14 @@
  */
 #include "lockcore/table_internal.h"
 
-/* What is known so far of an inode's name. */
+/* What is known so far of an inode's size, content and names. */
 struct restore {
-	uint64_t version;	  /* of the record that the attributes and the name come from */
+	uint64_t version;	  /* of the record that the attributes and the names come from */
 	uint64_t size;		  /* that it says the file has */
 	uint64_t content_version; /* of the one that the content comes from; 0: none yet */
 	uint64_t content_size;	  /* that it brought; what the inode has beyond is zero */
-	uint64_t parent;
-	uint64_t holder;
-	uint64_t maker_req;
-	uint64_t token;
-	int64_t idle_ns;
-	bool named;
-	char name[NAME_MAX_BYTES + 1];
+	bool refused;		  /* one of the names could not be linked */
+	struct message *names;	  /* its links; none if it was removed */
 };
 
 static void take_attr(struct inode *inode, const struct attr *attr)
@@ -33,18 +28,21 @@ static void take_attr(struct inode *inode, const struct attr *attr)
 	inode->ctime_ns = attr->ctime_ns;
 }
 
-static void take_name(struct restore *r, const struct table_record *record)
+/* The record's links are kept as those of a message, which is what copies them. */
+static struct message *copy_names(const struct table_record *record)
 {
+	return message_copy(&(struct message){
+		.links = record->links,
+		.link_count = record->attr.nlink ? record->link_count : 0,
+	});
+}
+
+static void take_names(struct restore *r, const struct table_record *record, struct message *names)
+{
+	message_free(r->names);
+	r->names = names;
 	r->version = record->attr.version;
 	r->size = record->attr.size;
-	r->named = record->attr.nlink && record->name;
-	r->parent = record->parent;
-	r->holder = record->holder;
-	r->maker_req = record->maker_req;
-	r->token = record->attr.token;
-	r->idle_ns = record->attr.idle_ns;
-	if (r->named)
-		strcpy(r->name, record->name); /* checked by name_check */
 }
 
 /* The inode being restored, found or made. */
@@ -95,34 +93,86 @@ static enum status restore_root(struct table *t, const struct attr *attr)
 {
 	struct inode *root = inode_find(t, ROOT_INO);
 
+	if (!S_ISDIR(attr->mode))
+		return STATUS_INVALID;
 	if (attr->version > root->version)
 		take_attr(root, attr);
 	return STATUS_OK;
 }
 
+/* A type that the table has, and a size that such a file can have. */
+static bool is_possible_attr(const struct attr *attr)
+{
+	switch (attr->mode & S_IFMT) {
+	case S_IFDIR:
+		return attr->size == 0;
+	case S_IFLNK:
+		return attr->size <= SYMLINK_MAX_BYTES;
+	case S_IFREG:
+		return attr->size <= CONTENT_MAX_BYTES;
+	default:
+		return false;
+	}
+}
+
+/* Could an earlier epoch have said this of a file? */
+static bool is_possible(const struct table *t, const struct table_record *record)
+{
+	const struct attr *attr = &record->attr;
+	size_t max = S_ISDIR(attr->mode) ? 1 : LINKS_MAX;
+
+	if (attr->ino > t->epoch_base || !attr->version || !is_possible_attr(attr) ||
+	    record->link_count > max || (attr->nlink && !record->link_count))
+		return false;
+	for (size_t i = 0; i < record->link_count; i++)
+		if (record->links[i].token > t->epoch_base ||
+		    name_check(record->links[i].name) != STATUS_OK)
+			return false;
+	return true;
+}
+
+static enum status take_record(struct table *t, struct inode *inode,
+			       const struct table_record *record)
+{
+	bool newest = record->attr.version > inode->restore->version;
+	struct message *names = newest ? copy_names(record) : NULL;
+	enum status status = STATUS_NO_MEMORY;
+
+	if (newest && !names)
+		return status;
+	if (S_ISDIR(record->attr.mode) && !inode->dir)
+		inode->dir = calloc(1, sizeof(*inode->dir));
+	if (S_ISDIR(record->attr.mode) && !inode->dir)
+		goto out_names;
+	status = take_content(t, inode, record);
+	if (status != STATUS_OK || !newest)
+		goto out_names;
+	take_names(inode->restore, record, names);
+	take_attr(inode, &record->attr);
+	return STATUS_OK;
+
+out_names:
+	message_free(names);
+	return status;
+}
+
 enum status table_restore_file(struct table *t, const struct table_record *record,
 			       struct moment now)
 {
-	const struct attr *attr = &record->attr;
 	enum status status;
 	struct inode *inode;
 
 	t->restoring = true;
-	if (attr->ino == ROOT_INO)
-		return restore_root(t, attr);
-	if (!S_ISREG(attr->mode) || attr->ino > t->epoch_base || attr->token > t->epoch_base ||
-	    attr->size > CONTENT_MAX_BYTES || !attr->version)
+	if (record->attr.ino == ROOT_INO)
+		return restore_root(t, &record->attr);
+	if (!is_possible(t, record))
 		return STATUS_INVALID;
-	if (attr->nlink && (!record->name || name_check(record->name) != STATUS_OK))
-		return STATUS_INVALID;
-	inode = restoring_inode(t, attr->ino);
+	inode = restoring_inode(t, record->attr.ino);
 	if (!inode)
 		return STATUS_NO_MEMORY;
-	status = take_content(t, inode, record);
-	if (status == STATUS_OK && attr->version > inode->restore->version) {
-		take_attr(inode, attr);
-		take_name(inode->restore, record);
-	}
+	if (inode->restore->version && (inode->mode ^ record->attr.mode) & S_IFMT)
+		return STATUS_INVALID;
+	status = take_record(t, inode, record);
 	if (!inode->restore->version)
 		inode_discard(t, inode);
 	return status;
@@ -153,21 +203,58 @@ enum status table_restore_open(struct table *t, uint64_t client, uint64_t handle
 
 /* ---- The end ---- */
 
-static bool link_restored(struct table *t, struct inode *inode, const struct restore *r)
+struct ending {
+	bool (*alive)(void *arg, uint64_t client);
+	void *arg;
+	size_t failed;
+};
+
+static bool link_restored(struct table *t, struct inode *inode, const struct link *link)
 {
-	struct inode *parent = inode_find(t, r->parent);
-	struct client *holder = r->holder ? table_client(t, r->holder) : NULL;
+	struct inode *parent = inode_find(t, link->parent);
+	struct client *holder = link->holder ? table_client(t, link->holder) : NULL;
 	struct dentry *d;
 
-	if (!parent || !parent->dir || dentry_find(t, r->parent, r->name))
+	if (!parent || !parent->dir || dentry_find(t, link->parent, link->name) ||
+	    (link->holder && !holder))
 		return false;
-	d = r->holder && !holder ? NULL : dentry_link(t, parent, r->name, inode, holder);
+	if (inode->dir && inode_is_below(parent, inode))
+		return false; /* records of different times may put each of two into the other */
+	d = dentry_link(t, parent, link->name, inode, holder);
 	if (!d)
 		return false;
-	d->maker_req = r->maker_req;
-	d->token = r->token;
-	d->idle_ns = r->idle_ns;
+	d->maker_req = link->maker_req;
+	d->maker_pid = link->maker_pid;
+	d->maker_uid = link->maker_uid;
+	d->token = link->token;
+	d->idle_ns = link->idle_ns;
+	d->ttl_ns = link->ttl_ns;
 	return true;
+}
+
+/* A directory that has names in it stays although its holder is dead, as it would have. */
+static bool is_kept(const struct ending *e, const struct inode *inode, const struct link *link)
+{
+	return e->alive && (!link->holder || e->alive(e->arg, link->holder) ||
+			    (inode->dir && inode->dir->live));
+}
+
+static void link_names(struct table *t, struct inode *inode, struct ending *e)
+{
+	struct restore *r = inode->restore;
+
+	for (size_t i = 0; i < r->names->link_count; i++) {
+		struct link link = r->names->links[i];
+
+		if (!is_kept(e, inode, &link))
+			continue;
+		if (link.holder && !e->alive(e->arg, link.holder))
+			link.holder = 0;
+		if (!link_restored(t, inode, &link)) {
+			e->failed++;
+			r->refused = true;
+		}
+	}
 }
 
 /* A removed file has lost its name, but whoever has it open keeps it with its locks. */
@@ -178,7 +265,7 @@ static void bury(struct table *t)
 
 		if (!inode || !inode->restore || inode->version > t->tombs[i].version)
 			continue;
-		inode->restore->named = false;
+		inode->restore->names->link_count = 0;
 		inode->version = t->tombs[i].version;
 	}
 	free(t->tombs);
@@ -196,58 +283,90 @@ static int by_ticket(const struct waiter *a, const struct waiter *b)
 	return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
 }
 
-/* A name that is not linked again is a change of the file. Returns false if it should have been. */
-static bool finish(struct table *t, struct inode *inode, struct moment now,
-		   bool (*alive)(void *arg, uint64_t client), void *arg)
+/* A name that is not linked again is a change of the file. */
+static void finish(struct table *t, struct inode *inode, struct moment now)
 {
 	struct restore *r = inode->restore;
-	bool keep = r->named && alive && (!r->holder || alive(arg, r->holder));
-	bool linked = keep && link_restored(t, inode, r);
 	enum status status = inode_resize(t, inode, r->size);
 
 	assert(status == STATUS_OK); /* it never grows here */
-	if (r->named && !linked)
+	if (inode->nlink < r->names->link_count)
 		inode_changed(inode, now);
+	message_free(r->names);
 	free(r);
 	inode->restore = NULL;
 	if (inode->locks)
 		DL_SORT(inode->locks->queue, by_ticket);
-	inode_use_changed(t, inode, now);
+	inode_touched(t, inode, now);
 	lockset_settle(t, inode);
-	inode_put(t, inode);
-	return linked == keep;
+	inode_put(t, inode, now);
+}
+
+/* Files before directories, and inner directories before outer ones: what is in one may keep it. */
+static void link_all(struct table *t, struct ending *e)
+{
+	struct inode *inode;
+	bool linked;
+
+	for (inode = t->inodes; inode; inode = inode->hh.next)
+		if (inode->restore && !inode->dir)
+			link_names(t, inode, e);
+	do {
+		linked = false;
+		for (inode = t->inodes; inode; inode = inode->hh.next) {
+			if (!inode->restore || !inode->dir || inode->nlink ||
+			    inode->restore->refused)
+				continue;
+			link_names(t, inode, e);
+			linked = linked || inode->nlink;
+		}
+	} while (linked);
 }
 
 size_t table_restore_end(struct table *t, struct moment now,
 			 bool (*alive)(void *arg, uint64_t client), void *arg)
 {
+	struct ending e = {.alive = alive, .arg = arg};
 	struct inode *inode, *next;
-	size_t failed = 0;
 
 	t->restoring = false;
 	bury(t);
 	HASH_SRT(hh, t->inodes, by_ino_falling);
+	link_all(t, &e);
 	HASH_ITER (hh, t->inodes, inode, next)
 		if (inode->restore)
-			failed += !finish(t, inode, now, alive, arg);
-	return failed;
+			finish(t, inode, now);
+	return e.failed;
+}
+
+static size_t record_links(const struct inode *inode, struct link *links)
+{
+	const struct dentry *d;
+	size_t count = 0;
+
+	DL_FOREACH2 (inode->dentries, d, inode_next)
+		links[count++] = (struct link){
+			.parent = d->parent->ino,
+			.token = d->token,
+			.holder = d->holder ? d->holder->id : 0,
+			.maker_req = d->maker_req,
+			.maker_pid = d->maker_pid,
+			.maker_uid = d->maker_uid,
+			.idle_ns = d->idle_ns,
+			.ttl_ns = d->ttl_ns,
+			.name = dentry_name(d),
+		};
+	return count;
 }
 
 enum status table_record(struct table *t, uint64_t ino, struct table_record *record)
 {
 	struct inode *inode = inode_find(t, ino);
-	const struct dentry *d;
 
 	if (!inode)
 		return STATUS_STALE;
-	d = inode->dentries;
 	*record = (struct table_record){.content = inode->content, .full = true};
 	inode_attr(inode, &record->attr);
-	if (d) {
-		record->parent = d->parent->ino;
-		record->name = dentry_name(d);
-		record->holder = d->holder ? d->holder->id : 0;
-		record->maker_req = d->maker_req;
-	}
+	record->link_count = record_links(inode, record->links);
 	return STATUS_OK;
 }

@@ -34,6 +34,7 @@ struct table_make make_of(const char *name, uint32_t flags)
 		.name = name,
 		.flags = flags,
 		.mode = 0644,
+		.pid = FIXTURE_PID,
 		.idle_ns = FIXTURE_IDLE_NS,
 	};
 }
@@ -61,6 +62,35 @@ uint64_t held_file(struct table *t, uint64_t client, uint64_t handle, const char
 	return attr.ino;
 }
 
+struct table_make make_in(uint64_t client, uint64_t parent, const char *name)
+{
+	struct table_make make = make_of(name, OPEN_EXCL);
+
+	make.client = make.handle = client;
+	make.parent = parent;
+	return make;
+}
+
+uint64_t dir_in(struct table *t, uint64_t client, uint64_t parent, const char *name)
+{
+	struct table_make make = make_in(client, parent, name);
+	struct attr attr;
+
+	assert_ok(table_mkdir(t, &make, at(0), &attr));
+	return attr.ino;
+}
+
+uint64_t file_in(struct table *t, uint64_t client, uint64_t parent, const char *name)
+{
+	struct table_make make = make_in(client, parent, name);
+	struct attr attr;
+	bool created;
+
+	assert_ok(table_create(t, &make, at(0), &attr, &created));
+	table_close(t, client, client, at(0));
+	return attr.ino;
+}
+
 void opened_by(struct table *t, uint64_t ino, uint64_t client)
 {
 	struct attr attr;
@@ -68,13 +98,25 @@ void opened_by(struct table *t, uint64_t ino, uint64_t client)
 	assert_ok(table_open(t, client, client, ino, 0, at(0), &attr));
 }
 
-bool exists(struct table *t, const char *name)
+uint64_t ino_at(struct table *t, uint64_t parent, const char *name)
 {
 	struct attr attr;
-	enum status status = table_lookup(t, ROOT_INO, name, &attr);
+	enum status status = table_lookup(t, parent, name, &attr);
 
 	assert_true(status == STATUS_OK || status == STATUS_NO_ENTRY);
-	return status == STATUS_OK;
+	return status == STATUS_OK ? attr.ino : 0;
+}
+
+bool exists(struct table *t, const char *name)
+{
+	return ino_at(t, ROOT_INO, name) != 0;
+}
+
+bool is_gone(struct table *t, uint64_t ino)
+{
+	struct attr attr;
+
+	return table_getattr(t, ino, &attr) == STATUS_STALE;
 }
 
 struct attr attr_of(struct table *t, uint64_t ino)
@@ -83,6 +125,15 @@ struct attr attr_of(struct table *t, uint64_t ino)
 
 	assert_ok(table_getattr(t, ino, &attr));
 	return attr;
+}
+
+struct link link_of(struct table *t, uint64_t ino)
+{
+	struct table_record record;
+
+	assert_ok(table_record(t, ino, &record));
+	assert_int_equal(record.link_count, 1);
+	return record.links[0];
 }
 
 struct table_want flock_want(uint64_t client, uint64_t ino, enum lock_mode mode, uint64_t req)

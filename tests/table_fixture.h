@@ -19,6 +19,7 @@
 
 #define FIXTURE_EPOCH	UINT64_C(3)
 #define FIXTURE_IDLE_NS (60 * NS_PER_SEC)
+#define FIXTURE_PID	1001
 #define EARLIER_EPOCH	(UINT64_C(2) << TABLE_EPOCH_SHIFT) /* for what an earlier master gave out */
 
 #define assert_ok(call) assert_int_equal(call, STATUS_OK)
@@ -37,10 +38,19 @@ struct table_make make_of(const char *name, uint32_t flags);
 uint64_t plain_file(struct table *t, const char *name);
 /* Makes a file that the client holds, with the handle. */
 uint64_t held_file(struct table *t, uint64_t client, uint64_t handle, const char *name);
+/* What the client makes in a directory, held; and a directory and a file, not open, made so. */
+struct table_make make_in(uint64_t client, uint64_t parent, const char *name);
+uint64_t dir_in(struct table *t, uint64_t client, uint64_t parent, const char *name);
+uint64_t file_in(struct table *t, uint64_t client, uint64_t parent, const char *name);
 /* Opens the file for this client with the handle of its number. */
 void opened_by(struct table *t, uint64_t ino, uint64_t client);
 bool exists(struct table *t, const char *name);
+uint64_t ino_at(struct table *t, uint64_t parent, const char *name); /* 0: no such name */
 struct attr attr_of(struct table *t, uint64_t ino);
+/* By its number it is not found any more. */
+bool is_gone(struct table *t, uint64_t ino);
+/* The record of a file by its only name: holder, token and whatever else the name says. */
+struct link link_of(struct table *t, uint64_t ino);
 
 /* Requests of a client through its handle; req 0: will not wait. */
 struct table_want flock_want(uint64_t client, uint64_t ino, enum lock_mode mode, uint64_t req);

@@ -197,20 +197,52 @@ static void run_locks(void)
 	table_free(t);
 }
 
+/* Moves to a free name, then over another file. */
+static void try_renames(struct table *t, uint64_t dir)
+{
+	struct table_make to = make_in(1, dir, "moved");
+	struct attr attr, replaced;
+
+	to.client = 5; /* of whom the table has not heard yet */
+	TRY(t, table_rename(t, dir, "link", &to, false, at(1), &attr, &replaced));
+	assert_int_equal(replaced.ino, 0);
+	TRY(t, table_rename(t, dir, "moved",
+			    &(struct table_make){
+				    .client = 6, .req = 1, .parent = ROOT_INO, .name = "over"},
+			    false, at(1), &attr, &replaced));
+	assert_int_equal(replaced.nlink, 0);
+}
+
+static void run_tree(void)
+{
+	struct table *t = new_table();
+	uint64_t file = try_create(t, 1, "f", 0), over = try_create(t, 2, "over", OPEN_EXCL);
+	struct table_make make = make_in(1, ROOT_INO, "d");
+	struct attr attr, dir;
+
+	TRY(t, table_mkdir(t, &make, at(1), &dir));
+	make = make_in(1, dir.ino, "symlink");
+	TRY(t, table_symlink(t, &make, "target", 6, at(1), &attr));
+	make = make_in(1, dir.ino, "link");
+	TRY(t, table_link(t, file, &make, at(1), &attr));
+	try_renames(t, dir.ino);
+	assert_int_equal(attr_of(t, over).nlink, 0);
+	TRY(t, table_unlink(t, dir.ino, "symlink", false, 1, 0, at(1), &attr));
+	TRY(t, table_unlink(t, ROOT_INO, "d", true, 1, 0, at(1), &attr));
+	table_check(t);
+	assert_int_equal(attr_of(t, file).nlink, 2);
+	table_free(t);
+}
+
 static void run_restore(void)
 {
 	struct table *t = new_table();
-	struct table_record record = {.attr = {.ino = INO,
-					       .version = 5,
-					       .mode = S_IFREG | 0644,
-					       .nlink = 1,
-					       .size = 4,
-					       .token = TOKEN},
-				      .parent = ROOT_INO,
-				      .name = "f",
-				      .content = "text",
-				      .full = true,
-				      .holder = 1};
+	struct table_record record = {
+		.attr = {.ino = INO, .version = 5, .mode = S_IFREG | 0644, .nlink = 1, .size = 4},
+		.links[0] = {.parent = ROOT_INO, .token = TOKEN, .holder = 1, .name = "f"},
+		.link_count = 1,
+		.content = "text",
+		.full = true};
 	struct table_want lock = flock_want(1, INO, X, 0), wait = flock_want(2, INO, X, 20);
 
 	TRY(t, table_restore_file(t, &record, at(0)));
@@ -240,9 +272,8 @@ static void run_restore_end(void)
 {
 	struct table_record record = {
 		.attr = {.ino = INO, .version = 5, .mode = S_IFREG | 0644, .nlink = 1},
-		.parent = ROOT_INO,
-		.name = "f",
-		.holder = 1,
+		.links[0] = {.parent = ROOT_INO, .token = TOKEN, .holder = 1, .name = "f"},
+		.link_count = 1,
 	};
 	struct table *t = new_table();
 	size_t lost;
@@ -254,6 +285,31 @@ static void run_restore_end(void)
 	assert_true(lost == 0 || heap.failed);
 	assert_int_equal(exists(t, "f"), lost == 0);
 	assert_int_equal(attr_of(t, INO).nlink, lost == 0);
+	table_free(t);
+}
+
+/* A directory with a file of two names. What is not linked is counted, and nothing else lost. */
+static void run_restore_tree_end(void)
+{
+	struct table_record dir = {
+		.attr = {.ino = INO + 1, .version = 5, .mode = S_IFDIR | 0755, .nlink = 2},
+		.links[0] = {.parent = ROOT_INO, .token = TOKEN, .holder = 1, .name = "d"},
+		.link_count = 1};
+	struct table_record file = {
+		.attr = {.ino = INO, .version = 5, .mode = S_IFREG | 0644, .nlink = 2},
+		.links = {{.parent = INO + 1, .token = TOKEN, .holder = 1, .name = "a"},
+			  {.parent = INO + 1, .token = TOKEN, .holder = 2, .name = "b"}},
+		.link_count = 2};
+	struct table *t = new_table();
+	size_t lost;
+
+	TRY(t, table_restore_file(t, &dir, at(0)));
+	TRY(t, table_restore_file(t, &file, at(0)));
+	TRY(t, table_restore_open(t, 2, 2, INO));
+	lost = table_restore_end(t, at(0), anyone, NULL);
+	table_check(t);
+	assert_true(lost == 0 || heap.failed);
+	assert_int_equal(attr_of(t, INO).nlink + exists(t, "d"), 3 - lost);
 	table_free(t);
 }
 
@@ -306,6 +362,11 @@ static void test_failed_lock_call_changes_something(void **state)
 	fail_each(run_locks);
 }
 
+static void test_failed_move_or_link_changes_something(void **state)
+{
+	fail_each(run_tree);
+}
+
 static void test_failed_restore_changes_something(void **state)
 {
 	fail_each(run_restore);
@@ -314,6 +375,7 @@ static void test_failed_restore_changes_something(void **state)
 static void test_failed_end_of_restore_breaks_the_table(void **state)
 {
 	fail_each(run_restore_end);
+	fail_each(run_restore_tree_end);
 }
 
 static void test_failed_growth_of_a_hash_changes_something(void **state)
@@ -342,7 +404,7 @@ static void test_release_needs_memory(void **state)
 	try_lock(t, range_want(3, ino, LOCK_NONE, 0, RANGE_END, 0), false);
 	try_lock(t, flock_want(1, ino, LOCK_NONE, 0), false);
 	expect_grant(t, 3, 30);
-	assert_ok(table_unlink(t, ROOT_INO, "g", 2, 0, at(0), &attr));
+	assert_ok(table_unlink(t, ROOT_INO, "g", false, 2, 0, at(0), &attr));
 	table_close(t, 1, 1, at(0));
 	table_drop_client(t, 3, at(0));
 	table_close(t, 2, 2, at(0));
@@ -358,6 +420,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_failed_file_call_changes_something),
 		cmocka_unit_test(test_failed_lock_call_changes_something),
+		cmocka_unit_test(test_failed_move_or_link_changes_something),
 		cmocka_unit_test(test_failed_restore_changes_something),
 		cmocka_unit_test(test_failed_end_of_restore_breaks_the_table),
 		cmocka_unit_test(test_failed_growth_of_a_hash_changes_something),

@@ -18,14 +18,18 @@ static void test_a_copy_owns_all_it_points_to(void **state)
 {
 	char name[] = "name", text[] = "text", data[] = {1, 2, 3}, first[] = "a", second[] = "bb";
 	struct entry entries[] = {{.ino = 1, .name = first}, {.ino = 2, .name = second}};
+	struct link links[] = {{.parent = 1, .name = second}, {.parent = 2, .name = first}};
 	struct message m = {
 		.kind = MESSAGE_REPLY,
 		.name = name,
+		.name2 = name + 1,
 		.text = text,
 		.data = data,
 		.data_len = sizeof(data),
 		.entries = entries,
 		.entry_count = 2,
+		.links = links,
+		.link_count = 2,
 	};
 	struct message *copy = message_copy(&m);
 
@@ -33,13 +37,17 @@ static void test_a_copy_owns_all_it_points_to(void **state)
 	memset(name, 'x', 4);
 	memset(text, 'x', 4);
 	memset(data, 9, sizeof(data));
-	second[0] = 'x';
-	entries[0].ino = 99;
+	second[0] = first[0] = 'x';
+	entries[0].ino = links[1].parent = 99;
 	assert_string_equal(copy->name, "name");
+	assert_string_equal(copy->name2, "ame");
 	assert_string_equal(copy->text, "text");
 	assert_memory_equal(copy->data, ((char[]){1, 2, 3}), 3);
 	assert_int_equal(copy->entries[0].ino, 1);
 	assert_string_equal(copy->entries[1].name, "bb");
+	assert_int_equal(copy->links[1].parent, 2);
+	assert_string_equal(copy->links[0].name, "bb");
+	assert_string_equal(copy->links[1].name, "a");
 	message_free(copy);
 }
 
@@ -51,6 +59,8 @@ static void test_an_empty_message_has_no_tail(void **state)
 	assert_null(copy->name);
 	assert_null(copy->data);
 	assert_null(copy->entries);
+	assert_null(copy->links);
+	assert_null(copy->name2);
 	message_free(copy);
 }
 

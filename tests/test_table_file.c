@@ -123,7 +123,7 @@ static void test_content_is_counted_wrong(void **state)
 	set_size(*state, ino, 100);
 	table_counts(*state, &counts);
 	assert_int_equal(counts.content_bytes, 100);
-	assert_ok(table_unlink(*state, ROOT_INO, "f", 1, 0, at(0), &attr));
+	assert_ok(table_unlink(*state, ROOT_INO, "f", false, 1, 0, at(0), &attr));
 	table_close(*state, 1, 1, at(0));
 	table_counts(*state, &counts);
 	assert_int_equal(counts.content_bytes, 0);
@@ -149,7 +149,7 @@ static void test_change_leaves_the_version(void **state)
 	assert_ok(table_open(*state, 1, 2, ino, OPEN_TRUNC, at(0), &attr));
 	assert_true(attr.version > version);
 	version = attr.version;
-	assert_ok(table_unlink(*state, ROOT_INO, "f", 1, 0, at(0), &attr));
+	assert_ok(table_unlink(*state, ROOT_INO, "f", false, 1, 0, at(0), &attr));
 	assert_int_equal(attr.version, attr_of(*state, ino).version);
 	assert_true(attr.version > version);
 }
@@ -262,11 +262,14 @@ static void test_record_leaves_something_out(void **state)
 	assert_ok(table_record(*state, ino, &record));
 	assert_true(record.full && record.attr.size == 3 && record.attr.nlink == 1);
 	assert_memory_equal(record.content, "pid", 3);
-	assert_string_equal(record.name, "lock");
-	assert_int_equal(record.parent, ROOT_INO);
-	assert_int_equal(record.holder, 7);
-	assert_int_equal(record.maker_req, 1);
-	assert_int_equal(record.attr.idle_ns, FIXTURE_IDLE_NS);
+	assert_int_equal(record.link_count, 1);
+	assert_string_equal(record.links[0].name, "lock");
+	assert_int_equal(record.links[0].parent, ROOT_INO);
+	assert_int_equal(record.links[0].holder, 7);
+	assert_int_equal(record.links[0].maker_req, 1);
+	assert_int_equal(record.links[0].maker_pid, FIXTURE_PID);
+	assert_int_equal(record.links[0].idle_ns, FIXTURE_IDLE_NS);
+	assert_true(record.links[0].token != 0);
 	assert_int_equal(table_record(*state, 4711, &record), STATUS_STALE);
 }
 

@@ -30,7 +30,7 @@ static void remove_name(struct table *t, const char *kind, int i)
 
 	snprintf(name, sizeof(name), "%s%d", kind, i);
 	if (exists(t, name))
-		assert_ok(table_unlink(t, ROOT_INO, name, 1, 0, at(0), &attr));
+		assert_ok(table_unlink(t, ROOT_INO, name, false, 1, 0, at(0), &attr));
 }
 
 static void test_empty_directory_never_ends(void **state)

@@ -259,7 +259,7 @@ static void test_lock_of_an_unlinked_file_is_lost(void **state)
 
 	lock_granted(*state, flock_want(1, ino, X, 0));
 	lock_queued(*state, flock_want(2, ino, X, 20));
-	assert_ok(table_unlink(*state, ROOT_INO, "f", 2, 0, at(0), &attr));
+	assert_ok(table_unlink(*state, ROOT_INO, "f", false, 2, 0, at(0), &attr));
 	expect_no_grant(*state);
 	table_close(*state, 1, 1, at(0));
 	expect_grant(*state, 2, 20);

@@ -20,11 +20,12 @@ static struct table_record record_of(uint64_t version, uint64_t size)
 			 .version = version,
 			 .mode = S_IFREG | 0644,
 			 .nlink = 1,
-			 .size = size,
-			 .token = TOKEN,
-			 .idle_ns = FIXTURE_IDLE_NS},
-		.parent = ROOT_INO,
-		.name = "f",
+			 .size = size},
+		.links[0] = {.parent = ROOT_INO,
+			     .token = TOKEN,
+			     .idle_ns = FIXTURE_IDLE_NS,
+			     .name = "f"},
+		.link_count = 1,
 		.content = content,
 		.full = true,
 	};
@@ -74,18 +75,22 @@ static void test_restored_file_differs(void **state)
 {
 	struct table_record record = record_of(5, 10), got;
 
-	record.holder = 7;
-	record.maker_req = 70;
+	record.links[0].holder = 7;
+	record.links[0].maker_req = 70;
+	record.links[0].maker_pid = 71;
+	record.links[0].maker_uid = 72;
+	record.links[0].ttl_ns = NS_PER_SEC;
 	record.attr.uid = 11;
 	record.attr.mtime_ns = 22;
 	assert_ok(restore(*state, record));
 	assert_int_equal(end(*state), 0);
 	assert_ok(table_record(*state, INO, &got));
 	assert_memory_equal(&got.attr, &record.attr, sizeof(got.attr));
-	assert_string_equal(got.name, "f");
+	assert_int_equal(got.link_count, 1);
+	assert_string_equal(got.links[0].name, "f");
+	got.links[0].name = record.links[0].name;
+	assert_memory_equal(&got.links[0], &record.links[0], sizeof(got.links[0]));
 	assert_memory_equal(got.content, content, 10);
-	assert_int_equal(got.holder, 7);
-	assert_int_equal(got.maker_req, 70);
 	table_drop_client(*state, 7, at(0));
 	assert_false(exists(*state, "f"));
 }
@@ -213,7 +218,7 @@ static void test_name_of_a_dead_holder_stays(void **state)
 {
 	struct table_record record = record_of(5, 0);
 
-	record.holder = 9;
+	record.links[0].holder = 9;
 	assert_ok(restore(*state, record));
 	assert_ok(table_restore_open(*state, 1, 1, INO));
 	assert_int_equal(end(*state), 0);
@@ -239,6 +244,26 @@ static void test_two_files_get_one_name(void **state)
 	}
 }
 
+/* Of three names of a file the middle one is another's: the others are its own still. */
+static void test_refused_name_takes_the_others_along(void **state)
+{
+	struct table_record older = record_of(5, 0), newer = record_of(5, 0), got;
+
+	older.attr.nlink = older.link_count = 3;
+	older.links[0].name = "a";
+	older.links[1] = older.links[2] = newer.links[0];
+	older.links[2].name = "b";
+	newer.attr.ino = INO + 1;
+	assert_ok(restore(*state, older));
+	assert_ok(restore(*state, newer));
+	assert_int_equal(end(*state), 1);
+	assert_ok(table_record(*state, INO, &got));
+	assert_int_equal(got.link_count, 2);
+	assert_true(got.attr.version > 5);
+	assert_true(exists(*state, "a") && exists(*state, "b"));
+	assert_int_equal(link_of(*state, INO + 1).parent, ROOT_INO);
+}
+
 static void test_new_file_reuses_a_restored_number(void **state)
 {
 	uint64_t ino;
@@ -246,7 +271,7 @@ static void test_new_file_reuses_a_restored_number(void **state)
 	assert_ok(restore(*state, record_of(5, 0)));
 	end(*state);
 	ino = held_file(*state, 1, 1, "g");
-	assert_true(ino > INO && attr_of(*state, ino).token > TOKEN);
+	assert_true(ino > INO && link_of(*state, ino).token > TOKEN);
 }
 
 static void test_root_forgets_its_changes(void **state)
@@ -271,15 +296,15 @@ static void test_nonsense_is_restored(void **state)
 	record.attr.ino = (FIXTURE_EPOCH << TABLE_EPOCH_SHIFT) + 1;
 	assert_int_equal(restore(*state, record), STATUS_INVALID);
 	record = record_of(5, 0);
-	record.attr.token = (FIXTURE_EPOCH << TABLE_EPOCH_SHIFT) + 1;
+	record.links[0].token = (FIXTURE_EPOCH << TABLE_EPOCH_SHIFT) + 1;
 	assert_int_equal(restore(*state, record), STATUS_INVALID);
 	record = record_of(5, 0);
-	record.name = "a/b";
+	record.links[0].name = "a/b";
 	assert_int_equal(restore(*state, record), STATUS_INVALID);
-	record.name = NULL;
+	record.links[0].name = NULL;
 	assert_int_equal(restore(*state, record), STATUS_INVALID);
 	record = record_of(5, 0);
-	record.attr.mode = S_IFDIR | 0755;
+	record.attr.mode = S_IFIFO | 0644;
 	assert_int_equal(restore(*state, record), STATUS_INVALID);
 	assert_int_equal(restore(*state, record_of(5, CONTENT_MAX_BYTES + 1)), STATUS_INVALID);
 	assert_int_equal(restore(*state, record_of(0, 0)), STATUS_INVALID);
@@ -405,6 +430,7 @@ int main(void)
 		TABLE_TEST(test_old_tomb_buries_a_newer_record),
 		TABLE_TEST(test_name_of_a_dead_holder_stays),
 		TABLE_TEST(test_two_files_get_one_name),
+		TABLE_TEST(test_refused_name_takes_the_others_along),
 		TABLE_TEST(test_new_file_reuses_a_restored_number),
 		TABLE_TEST(test_root_forgets_its_changes),
 		TABLE_TEST(test_nonsense_is_restored),

@@ -54,6 +54,19 @@ static struct message full_message(enum message_kind kind)
 		{.ino = UINT64_MAX, .cookie = 2, .mode = UINT32_MAX, .name = "second"},
 	};
 
+	static const struct link links[2] = {
+		{.parent = UINT64_MAX - 20,
+		 .token = UINT64_MAX - 21,
+		 .holder = UINT64_MAX - 22,
+		 .maker_req = UINT64_MAX - 23,
+		 .maker_pid = UINT32_MAX - 24,
+		 .maker_uid = UINT32_MAX - 25,
+		 .idle_ns = INT64_MIN + 26,
+		 .ttl_ns = INT64_MIN + 27,
+		 .name = "first name"},
+		{.parent = 1, .name = "second name"},
+	};
+
 	return (struct message){
 		.kind = kind,
 		.status = STATUS_MAX,
@@ -68,10 +81,10 @@ static struct message full_message(enum message_kind kind)
 		.token = UINT64_MAX - 8,
 		.ticket = UINT64_MAX - 9,
 		.epoch = UINT64_MAX - 10,
-		.holder = UINT64_MAX - 11,
 		.stamp_ns = INT64_MIN,
 		.lease_ns = INT64_MIN + 1,
 		.idle_ns = INT64_MIN + 2,
+		.ttl_ns = INT64_MIN + 8,
 		.start = INT64_MIN + 3,
 		.end = RANGE_END,
 		.length = UINT64_MAX - 12,
@@ -93,16 +106,26 @@ static struct message full_message(enum message_kind kind)
 			 .size = UINT64_MAX - 15,
 			 .atime_ns = INT64_MIN + 4,
 			 .mtime_ns = INT64_MIN + 5,
-			 .ctime_ns = INT64_MIN + 6,
-			 .token = UINT64_MAX - 16,
-			 .idle_ns = INT64_MIN + 7},
+			 .ctime_ns = INT64_MIN + 6},
 		.name = "name with \xff and \n",
+		.name2 = "another with \xff",
 		.text = "tcp://[::1]:4211",
 		.data = "da\0ta",
 		.data_len = 5,
 		.entries = entries,
 		.entry_count = 2,
+		.links = links,
+		.link_count = 2,
 	};
+}
+
+static void assert_same_links(const struct message *a, const struct message *b)
+{
+	assert_int_equal(a->link_count, b->link_count);
+	for (size_t i = 0; i < a->link_count; i++) {
+		assert_string_equal(a->links[i].name, b->links[i].name);
+		assert_memory_equal(&a->links[i], &b->links[i], offsetof(struct link, name));
+	}
 }
 
 static void assert_same_tail(const struct message *a, const struct message *b)
@@ -110,6 +133,9 @@ static void assert_same_tail(const struct message *a, const struct message *b)
 	assert_int_equal(!a->name, !b->name);
 	if (a->name)
 		assert_string_equal(a->name, b->name);
+	assert_int_equal(!a->name2, !b->name2);
+	if (a->name2)
+		assert_string_equal(a->name2, b->name2);
 	assert_int_equal(!a->text, !b->text);
 	if (a->text)
 		assert_string_equal(a->text, b->text);
@@ -123,6 +149,7 @@ static void assert_same_tail(const struct message *a, const struct message *b)
 		assert_true(a->entries[i].cookie == b->entries[i].cookie);
 		assert_int_equal(a->entries[i].mode, b->entries[i].mode);
 	}
+	assert_same_links(a, b);
 }
 
 /* Whatever stands before the pointers, padding excepted, which both sides have zeroed. */
@@ -262,6 +289,7 @@ static void test_message_outgrows_its_bound(void **state)
 	static uint8_t content[CONTENT_MAX_BYTES];
 	static char text[TEXT_MAX_BYTES + 1], name[NAME_MAX_BYTES + 1];
 	static struct entry entries[LISTING_MAX];
+	struct link links[LINKS_MAX];
 	struct message m = full_message(MESSAGE_REPLY);
 	size_t len, empty;
 
@@ -269,7 +297,14 @@ static void test_message_outgrows_its_bound(void **state)
 	memset(text, 't', TEXT_MAX_BYTES);
 	for (size_t i = 0; i < LISTING_MAX; i++)
 		entries[i] = (struct entry){UINT64_MAX, UINT64_MAX, UINT32_MAX, name};
+	for (size_t i = 0; i < LINKS_MAX; i++) {
+		links[i] = m.links[0];
+		links[i].name = name;
+	}
+	m.links = links;
+	m.link_count = LINKS_MAX;
 	m.name = name;
+	m.name2 = name;
 	m.text = text;
 	m.data = content;
 	m.data_len = sizeof(content);

@@ -157,13 +157,14 @@ static void test_number_past_its_width(void **state)
 	assert_int_equal(with_number(26, 1ull << 32), WIRE_MALFORMED);
 }
 
-/* The field of a message, and the name within an entry of a listing. */
+/* The names of a message, and the one within an entry of a listing and within a link. */
 static void assert_name(enum wire_error want, const void *name, size_t len)
 {
 	uint8_t entry[1024] = {0x0a};
 	size_t head = 2;
 
 	assert_int_equal(with_bytes(31, name, len), want);
+	assert_int_equal(with_bytes(35, name, len), want);
 	entry[1] = (uint8_t)(len & 0x7f);
 	if (len > 0x7f) {
 		entry[1] |= 0x80;
@@ -171,6 +172,7 @@ static void assert_name(enum wire_error want, const void *name, size_t len)
 	}
 	memcpy(entry + head, name, len);
 	assert_int_equal(with_bytes(15, entry, head + len), want);
+	assert_int_equal(with_bytes(21, entry, head + len), want);
 }
 
 static void test_name_leaves_its_directory(void **state)
@@ -190,6 +192,7 @@ static void test_name_leaves_its_directory(void **state)
 	assert_name(WIRE_MALFORMED, "a\0b", 3);
 	assert_name(WIRE_MALFORMED, "a\0", 2);
 	assert_int_equal(with_bytes(15, "", 0), WIRE_MALFORMED); /* an entry without a name */
+	assert_int_equal(with_bytes(21, "", 0), WIRE_MALFORMED); /* and a link */
 }
 
 static void test_text_or_data_past_its_bound(void **state)
@@ -205,19 +208,29 @@ static void test_text_or_data_past_its_bound(void **state)
 	assert_int_equal(with_bytes(32, "", 0), WIRE_OK);
 }
 
-static void test_listing_past_its_bound(void **state)
+/* A repeated field of a message, whose one element is encoded as `element`, up to `max` times. */
+static void assert_at_most(const char *element, size_t element_len, int max)
 {
 	uint8_t message[8 * LISTING_MAX] = {0x08, MESSAGE_REPLY};
 	size_t len = 2;
 
-	for (int i = 0; i <= LISTING_MAX; i++) {
-		memcpy(message + len, "\x7a\x03\x0a\x01z", 5); /* field 15: an entry called z */
-		len += 5;
+	for (int i = 0; i <= max; i++) {
+		memcpy(message + len, element, element_len);
+		len += element_len;
 		begin(WIRE_VERSION);
 		put_bytes(5, message, len);
-		assert_int_equal(decode_once(hand, hand_len),
-				 i < LISTING_MAX ? WIRE_OK : WIRE_MALFORMED);
+		assert_int_equal(decode_once(hand, hand_len), i < max ? WIRE_OK : WIRE_MALFORMED);
 	}
+}
+
+static void test_listing_past_its_bound(void **state)
+{
+	assert_at_most("\x7a\x03\x0a\x01z", 5, LISTING_MAX); /* field 15: an entry called z */
+}
+
+static void test_links_past_their_bound(void **state)
+{
+	assert_at_most("\xaa\x01\x03\x0a\x01z", 6, LINKS_MAX); /* field 21: a link called z */
 }
 
 static void test_too_many_messages(void **state)
@@ -275,6 +288,7 @@ int main(void)
 		FEAR(test_name_leaves_its_directory),
 		FEAR(test_text_or_data_past_its_bound),
 		FEAR(test_listing_past_its_bound),
+		FEAR(test_links_past_their_bound),
 		FEAR(test_too_many_messages),
 		FEAR(test_oversized_packet),
 		FEAR(test_field_twice),

@@ -11,8 +11,8 @@
 
 /* One message at its longest: the bounds of message.h, and what message_wire_bound adds to them. */
 #define MESSAGE_MAX_BYTES                                                                          \
-	(480 + CONTENT_MAX_BYTES + NAME_MAX_BYTES + TEXT_MAX_BYTES +                               \
-	 LISTING_MAX * (32 + NAME_MAX_BYTES))
+	(480 + CONTENT_MAX_BYTES + 2 * NAME_MAX_BYTES + TEXT_MAX_BYTES +                           \
+	 LISTING_MAX * (32 + NAME_MAX_BYTES) + LINKS_MAX * (96 + NAME_MAX_BYTES))
 
 /* clang-format off */
 
@@ -20,13 +20,14 @@
 #define KINDS(X) \
 	X(HELLO) X(RENEW) X(BYE) X(WELCOME) X(RENEWED) X(TAKEN) X(EXPIRED) X(NOT_ME) \
 	X(FAREWELL) X(LOOKUP) X(GETATTR) X(SETATTR) X(CREATE) X(OPEN) X(READ) X(WRITE) \
-	X(UNLINK) X(READDIR) X(STATFS) X(LOCK) X(TESTLOCK) X(CLOSE) X(CANCEL) \
-	X(RECLAIM_FILE) X(RECLAIM_GONE) X(RECLAIM_OPEN) X(RECLAIM_LOCK) X(RECLAIM_WAIT) \
-	X(RECLAIM_DONE) X(REPLY) X(QUEUED) X(VOUCH) X(FORGET)
+	X(UNLINK) X(MKDIR) X(SYMLINK) X(LINK) X(RENAME) X(READDIR) X(STATFS) X(LOCK) \
+	X(TESTLOCK) X(CLOSE) X(CANCEL) X(RECLAIM_FILE) X(RECLAIM_GONE) X(RECLAIM_OPEN) \
+	X(RECLAIM_LOCK) X(RECLAIM_WAIT) X(RECLAIM_DONE) X(REPLY) X(QUEUED) X(VOUCH) \
+	X(FORGET)
 #define STATUSES(X) \
 	X(OK) X(BUSY) X(DEADLOCK) X(NO_ENTRY) X(EXISTS) X(STALE) X(TOO_BIG) X(NO_SPACE) \
 	X(NO_MEMORY) X(NOT_DIR) X(IS_DIR) X(NOT_EMPTY) X(NOT_PERMITTED) X(INVALID) \
-	X(NAME_TOO_LONG) X(INTERRUPTED) X(NO_MASTER) X(LAPSED)
+	X(NAME_TOO_LONG) X(TOO_MANY_LINKS) X(INTERRUPTED) X(NO_MASTER) X(LAPSED)
 #define SAME_KIND(x)   _Static_assert((int)MESSAGE_##x == (int)wire_KIND_##x, "wire.proto: " #x);
 #define SAME_STATUS(x) _Static_assert((int)STATUS_##x == (int)wire_STATUS_##x, "wire.proto: " #x);
 KINDS(SAME_KIND)
@@ -37,12 +38,15 @@ _Static_assert((int)STATUS_MAX == (int)_wire_Status_MAX, "a status is not in wir
 /* What is called alike, and is copied as it is, in struct message and in wire_Message. */
 #define PLAIN_FIELDS(X) \
 	X(seq) X(req) X(ino) X(parent) X(handle) X(owner) X(target) X(version) X(token) \
-	X(ticket) X(epoch) X(holder) X(stamp_ns) X(lease_ns) X(idle_ns) X(start) X(end) \
+	X(ticket) X(epoch) X(stamp_ns) X(lease_ns) X(idle_ns) X(ttl_ns) X(start) X(end) \
 	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume)
 /* The same of struct attr and wire_Attr. */
 #define ATTR_FIELDS(X) \
 	X(ino) X(version) X(mode) X(uid) X(gid) X(nlink) X(size) X(atime_ns) X(mtime_ns) \
-	X(ctime_ns) X(token) X(idle_ns)
+	X(ctime_ns)
+/* The same of struct link and wire_Link. */
+#define LINK_FIELDS(X) \
+	X(parent) X(token) X(holder) X(maker_req) X(maker_pid) X(maker_uid) X(idle_ns) X(ttl_ns)
 /* clang-format on */
 
 #define COPY(field) to->field = from->field;
@@ -53,10 +57,13 @@ struct wire {
 	struct packet packet;
 	struct message message;
 	char name[NAME_MAX_BYTES + 1];
+	char name2[NAME_MAX_BYTES + 1];
 	char text[TEXT_MAX_BYTES + 1];
 	uint8_t data[CONTENT_MAX_BYTES];
 	struct entry entries[LISTING_MAX];
 	char entry_names[LISTING_MAX][NAME_MAX_BYTES + 1];
+	struct link links[LINKS_MAX];
+	char link_names[LINKS_MAX][NAME_MAX_BYTES + 1];
 	/* Encoding: the message in hand, and the packet. */
 	uint8_t one[MESSAGE_MAX_BYTES];
 	uint8_t all[WIRE_MAX_BYTES];
@@ -99,14 +106,18 @@ static bool is_sound(const struct message *m)
 		return false;
 	if ((unsigned)m->lock_kind > LOCK_RANGE || (unsigned)m->lock_mode > LOCK_EXCLUSIVE)
 		return false;
-	if (m->name && !is_name(m->name))
+	if ((m->name && !is_name(m->name)) || (m->name2 && !is_name(m->name2)))
 		return false;
 	if (m->text && strnlen(m->text, TEXT_MAX_BYTES + 1) > TEXT_MAX_BYTES)
 		return false;
-	if (m->data_len > CONTENT_MAX_BYTES || m->entry_count > LISTING_MAX)
+	if (m->data_len > CONTENT_MAX_BYTES || m->entry_count > LISTING_MAX ||
+	    m->link_count > LINKS_MAX)
 		return false;
 	for (size_t i = 0; i < m->entry_count; i++)
 		if (!m->entries[i].name || !is_name(m->entries[i].name))
+			return false;
+	for (size_t i = 0; i < m->link_count; i++)
+		if (!m->links[i].name || !is_name(m->links[i].name))
 			return false;
 	return true;
 }
@@ -155,6 +166,27 @@ static bool put_entries(pb_ostream_t *out, const pb_field_t *field, void *const 
 	return true;
 }
 
+static void link_out(wire_Link *to, const struct link *from)
+{
+	LINK_FIELDS(COPY)
+	to->name = string_out(from->name);
+}
+
+static bool put_links(pb_ostream_t *out, const pb_field_t *field, void *const *arg)
+{
+	const struct message *m = *arg;
+
+	for (size_t i = 0; i < m->link_count; i++) {
+		wire_Link link = {0};
+
+		link_out(&link, &m->links[i]);
+		if (!pb_encode_tag_for_field(out, field) ||
+		    !pb_encode_submessage(out, wire_Link_fields, &link))
+			return false;
+	}
+	return true;
+}
+
 static bool attr_is_zero(const struct attr *a)
 {
 	static const struct attr zero;
@@ -180,11 +212,14 @@ static void message_out(wire_Message *to, const struct message *from)
 	if (to->has_attr)
 		attr_out(&to->attr, &from->attr);
 	to->name = string_out(from->name);
+	to->name2 = string_out(from->name2);
 	to->text = string_out(from->text);
 	if (from->data_len > 0)
 		to->data = (pb_callback_t){.funcs.encode = put_data, .arg = (void *)from};
 	if (from->entry_count > 0)
 		to->entries = (pb_callback_t){.funcs.encode = put_entries, .arg = (void *)from};
+	if (from->link_count > 0)
+		to->links = (pb_callback_t){.funcs.encode = put_links, .arg = (void *)from};
 }
 
 struct encoding { /* what put_messages needs */
@@ -259,6 +294,14 @@ static bool take_name(pb_istream_t *in, const pb_field_t *field, void **arg)
 	return take_string(w, in, w->name, NAME_MAX_BYTES);
 }
 
+static bool take_name2(pb_istream_t *in, const pb_field_t *field, void **arg)
+{
+	struct wire *w = *arg;
+
+	w->message.name2 = w->name2;
+	return take_string(w, in, w->name2, NAME_MAX_BYTES);
+}
+
 static bool take_text(pb_istream_t *in, const pb_field_t *field, void **arg)
 {
 	struct wire *w = *arg;
@@ -308,6 +351,36 @@ static bool take_entry(pb_istream_t *in, const pb_field_t *field, void **arg)
 	return true;
 }
 
+static bool take_link_name(pb_istream_t *in, const pb_field_t *field, void **arg)
+{
+	struct wire *w = *arg;
+
+	return take_string(w, in, w->link_names[w->message.link_count], NAME_MAX_BYTES);
+}
+
+static void link_in(struct link *to, const wire_Link *from)
+{
+	LINK_FIELDS(COPY)
+}
+
+static bool take_link(pb_istream_t *in, const pb_field_t *field, void **arg)
+{
+	struct wire *w = *arg;
+	size_t i = w->message.link_count;
+	wire_Link link = {.name = {.funcs.decode = take_link_name, .arg = w}};
+
+	if (i == LINKS_MAX)
+		return fail(w, WIRE_MALFORMED);
+	w->link_names[i][0] = '\0'; /* stays if there is no name, and is refused by is_sound */
+	if (!pb_decode(in, wire_Link_fields, &link))
+		return fail(w, WIRE_MALFORMED);
+	w->links[i] = (struct link){.name = w->link_names[i]};
+	link_in(&w->links[i], &link);
+	w->message.links = w->links;
+	w->message.link_count = i + 1;
+	return true;
+}
+
 static void attr_in(struct attr *to, const wire_Attr *from)
 {
 	ATTR_FIELDS(COPY)
@@ -330,9 +403,11 @@ static bool take_message(pb_istream_t *in, const pb_field_t *field, void **arg)
 	struct wire *w = *arg;
 	wire_Message message = {
 		.name = {.funcs.decode = take_name, .arg = w},
+		.name2 = {.funcs.decode = take_name2, .arg = w},
 		.text = {.funcs.decode = take_text, .arg = w},
 		.data = {.funcs.decode = take_data, .arg = w},
 		.entries = {.funcs.decode = take_entry, .arg = w},
+		.links = {.funcs.decode = take_link, .arg = w},
 	};
 	struct message *copy;
 

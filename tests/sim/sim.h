@@ -110,7 +110,7 @@ struct sim_master {
 };
 
 /* One direction of nothing, or a connection between a node and a master. */
-struct link {
+struct net_link {
 	bool up;	     /* as the node knows it */
 	uint32_t peer;	     /* of the connection, for the master */
 	bool blocked[2];     /* to the master, to the node: silently lost */
@@ -136,7 +136,7 @@ struct sim {
 	struct machine machines[SIM_MACHINES_MAX]; /* nodes first */
 	struct sim_node nodes[SIM_NODES_MAX];
 	struct sim_master masters[SIM_MASTERS_MAX];
-	struct link links[SIM_NODES_MAX][SIM_MASTERS_MAX];
+	struct net_link links[SIM_NODES_MAX][SIM_MASTERS_MAX];
 	uint32_t peers;
 	struct store store;
 	struct history *history;

@@ -60,7 +60,7 @@ static void heal_links(struct sim *s)
 {
 	for (size_t n = 0; n < s->config.nodes; n++)
 		for (size_t m = 0; m < s->config.masters; m++) {
-			struct link *l = &s->links[n][m];
+			struct net_link *l = &s->links[n][m];
 
 			l->blocked[0] = l->blocked[1] = false;
 			if (s->nodes[n].node)

@@ -62,7 +62,7 @@ static void unpack(struct flight *f, struct packet *p)
 static void arrive(struct sim *s, struct event *e)
 {
 	struct flight *f = e->data;
-	struct link *l = &s->links[f->node][f->master];
+	struct net_link *l = &s->links[f->node][f->master];
 	struct packet p;
 
 	/* What a closed connection still held is lost. */
@@ -80,7 +80,7 @@ static void arrive(struct sim *s, struct event *e)
 	packet_deinit(&p);
 }
 
-static int64_t travel_time(struct sim *s, struct link *l, int direction)
+static int64_t travel_time(struct sim *s, struct net_link *l, int direction)
 {
 	int64_t ns = s->hold_ns ? s->hold_ns : (int64_t)sim_below(s, 2 * NS_PER_MS) + 50000;
 
@@ -121,7 +121,7 @@ static void trace_packet(struct sim *s, const struct flight *f, const char *what
 static void send_once(struct sim *s, size_t node, size_t master, int direction,
 		      const struct packet *p)
 {
-	struct link *l = &s->links[node][master];
+	struct net_link *l = &s->links[node][master];
 	struct flight *f = flight_new(p);
 	struct event *e;
 
@@ -139,7 +139,7 @@ static void send_once(struct sim *s, size_t node, size_t master, int direction,
 
 static void send(struct sim *s, size_t node, size_t master, int direction, const struct packet *p)
 {
-	struct link *l = &s->links[node][master];
+	struct net_link *l = &s->links[node][master];
 
 	if (!l->up || l->blocked[direction] ||
 	    ((s->faults & FAULT_LOSS) && sim_chance(s, LOSS_PER_MILLE))) {
@@ -169,7 +169,7 @@ void net_send_to_node(struct sim *s, size_t master, uint32_t peer, const struct 
 static void on_connected(struct sim *s, struct event *e)
 {
 	size_t *pair = e->data;
-	struct link *l = &s->links[pair[0]][pair[1]];
+	struct net_link *l = &s->links[pair[0]][pair[1]];
 
 	if (l->up || !l->want || !s->masters[pair[1]].master)
 		return;
@@ -203,7 +203,7 @@ static size_t *pair_of(size_t node, size_t master)
 
 void net_connect(struct sim *s, size_t node, size_t master)
 {
-	struct link *l = &s->links[node][master];
+	struct net_link *l = &s->links[node][master];
 	int64_t delay = s->hold_ns ? s->hold_ns : (int64_t)sim_below(s, HANDSHAKE_NS) + 1;
 
 	l->want = true;
@@ -213,7 +213,7 @@ void net_connect(struct sim *s, size_t node, size_t master)
 
 void net_disconnect(struct sim *s, size_t node, size_t master)
 {
-	struct link *l = &s->links[node][master];
+	struct net_link *l = &s->links[node][master];
 
 	l->want = false;
 	if (!l->up)

@@ -79,7 +79,7 @@ struct opened story_make(struct sim *s, size_t node, const char *name, uint32_t 
 	struct request *r = story_ask(s, node, &m);
 
 	assert_int_equal(r->status, STATUS_OK);
-	return (struct opened){node, r->reply->attr.ino, r->handle, r->reply->attr.token};
+	return (struct opened){node, r->reply->attr.ino, r->handle, r->reply->links[0].token};
 }
 
 enum status story_lookup(struct sim *s, size_t node, const char *name)

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* How a request of the kernel becomes a call of the core, and how a signal follows it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/errors.h"
+#include "fs/fs.h"
+
+#define INTERRUPTS_FIRST_ROOM 64
+
+/* ---- Interrupts ---- */
+
+/*
+ * libfuse calls this with a lock of the request held, perhaps while it is registered: only note the
+ * call's number. A full note is no loss: the kernel's requests are bounded by its memory, and so is
+ * ours.
+ */
+static void on_interrupt(fuse_req_t req, void *call)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	if (fs->interrupt_count == fs->interrupt_room) {
+		size_t room = fs->interrupt_room ? fs->interrupt_room * 2 : INTERRUPTS_FIRST_ROOM;
+		uint64_t *more = realloc(fs->interrupts, room * sizeof(*more));
+
+		if (!more)
+			return;
+		fs->interrupts = more;
+		fs->interrupt_room = room;
+	}
+	fs->interrupts[fs->interrupt_count++] = (uintptr_t)call;
+}
+
+void fs_pass_interrupts(struct fs *fs)
+{
+	for (size_t i = 0; i < fs->interrupt_count; i++)
+		node_interrupt(fs->node, fs->interrupts[i], loop_now());
+	fs->interrupt_count = 0;
+}
+
+/* ---- Asking ---- */
+
+struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	struct asked *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		fuse_reply_err(req, ENOMEM);
+		return NULL;
+	}
+	a->req = req;
+	if (fi)
+		a->fi = *fi;
+	return a;
+}
+
+/* Takes a over. */
+void fs_ask_as(struct asked *a, const struct message *m)
+{
+	struct fs *fs = fuse_req_userdata(a->req);
+	fuse_req_t req = a->req;
+	uint64_t call = node_submit(fs->node, m, a, loop_now());
+
+	if (call) {
+		/* The answer comes from the loop later, so req is still ours. */
+		fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)call);
+	} else {
+		fuse_reply_err(req, errors_errno(m->kind, STATUS_NO_MEMORY));
+		free(a);
+	}
+}
+
+void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct message *m)
+{
+	struct asked *a = fs_asked_new(req, fi);
+
+	if (a)
+		fs_ask_as(a, m);
+}
+
+bool fs_too_long(fuse_req_t req, const char *name)
+{
+	if (strlen(name) <= NAME_MAX_BYTES)
+		return false;
+	fuse_reply_err(req, ENAMETOOLONG);
+	return true;
+}
