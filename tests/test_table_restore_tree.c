@@ -126,6 +126,22 @@ static void test_empty_directory_of_a_dead_holder_stays(void **state)
 	assert_int_equal(gone, FIRST);
 }
 
+/* It outlives its holder for what is in it, and not for an idle time as well. */
+static void test_directory_of_a_dead_holder_lingers_when_empty(void **state)
+{
+	struct table_record dir = record_of(S_IFDIR, 0, ROOT_INO, "d", DEAD);
+	struct attr attr;
+
+	dir.links[0].idle_ns = FIXTURE_IDLE_NS;
+	restore(*state, dir);
+	restore_held(*state, 1, FIRST, "f", 1);
+	assert_int_equal(end(*state), 0);
+	assert_int_equal(link_of(*state, FIRST).holder, 0);
+	assert_ok(table_unlink(*state, FIRST, "f", false, 1, 0, at(20), &attr));
+	table_tick(*state, at(20));
+	assert_false(exists(*state, "d"));
+}
+
 static void test_name_in_a_directory_that_nobody_knows_hangs(void **state)
 {
 	restore_held(*state, 0, FIRST + 7, "f", 1);
@@ -309,6 +325,7 @@ int main(void)
 		TABLE_TEST(test_order_of_nested_directories_matters),
 		TABLE_TEST(test_directory_moved_into_a_younger_one_is_lost),
 		TABLE_TEST(test_empty_directory_of_a_dead_holder_stays),
+		TABLE_TEST(test_directory_of_a_dead_holder_lingers_when_empty),
 		TABLE_TEST(test_name_in_a_directory_that_nobody_knows_hangs),
 		TABLE_TEST(test_names_of_a_file_become_files),
 		TABLE_TEST(test_older_record_adds_a_name),
