@@ -260,6 +260,28 @@ static void test_ring_of_directories_never_ends(void **state)
 	table_check(*state);
 }
 
+/* It is there for what is in it, but nobody can reach what is made in it. */
+static void test_directory_without_a_name_takes_names_in(void **state)
+{
+	struct table_make make = make_in(2, FIRST, "x");
+	struct attr attr, replaced;
+	bool created;
+
+	restore_dir(*state, 0, ROOT_INO, "d", 1);
+	restore_dir(*state, 1, ROOT_INO, "d", 1);
+	restore_held(*state, 2, FIRST, "f", 1);
+	assert_int_equal(end(*state), 1);
+	assert_int_equal(ino_at(*state, ROOT_INO, "d"), FIRST + 1);
+	assert_int_equal(attr_of(*state, FIRST).nlink, 0);
+	assert_int_equal(table_mkdir(*state, &make, at(10), &attr), STATUS_NO_ENTRY);
+	assert_int_equal(table_create(*state, &make, at(10), &attr, &created), STATUS_NO_ENTRY);
+	assert_int_equal(
+		table_rename(*state, ROOT_INO, "d", &make, false, at(10), &attr, &replaced),
+		STATUS_NO_ENTRY);
+	assert_ok(table_unlink(*state, FIRST, "f", false, 1, 0, at(10), &attr));
+	assert_true(is_gone(*state, FIRST));
+}
+
 static void test_directory_is_in_itself(void **state)
 {
 	restore_dir(*state, 0, FIRST, "a", 1);
@@ -332,6 +354,7 @@ int main(void)
 		TABLE_TEST(test_symlink_points_elsewhere),
 		TABLE_TEST(test_time_to_live_is_forgotten),
 		TABLE_TEST(test_ring_of_directories_never_ends),
+		TABLE_TEST(test_directory_without_a_name_takes_names_in),
 		TABLE_TEST(test_directory_is_in_itself),
 		TABLE_TEST(test_impossible_directory_is_restored),
 		TABLE_TEST(test_file_turns_into_a_directory),
