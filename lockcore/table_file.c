@@ -290,6 +290,8 @@ enum status table_create(struct table *t, const struct table_make *make, struct 
 		return STATUS_STALE;
 	if (d)
 		return open_inode(t, make->client, make->handle, d->inode, make->flags, now, out);
+	if (!parent->nlink)
+		return STATUS_NO_ENTRY; /* as for whatever else would be made in it */
 	if (t->files >= t->max_files)
 		return STATUS_NO_SPACE;
 	return make_file(t, parent, make, now, out);

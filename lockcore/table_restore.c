@@ -248,8 +248,10 @@ static void link_names(struct table *t, struct inode *inode, struct ending *e)
 
 		if (!is_kept(e, inode, &link))
 			continue;
-		if (link.holder && !e->alive(e->arg, link.holder))
-			link.holder = 0;
+		if (link.holder && !e->alive(e->arg, link.holder)) {
+			link.holder = 0; /* as dentry_orphan does */
+			link.idle_ns = 0;
+		}
 		if (!link_restored(t, inode, &link)) {
 			e->failed++;
 			r->refused = true;

@@ -161,7 +161,9 @@ static enum status may_move(const struct dentry *from, const struct inode *new_p
 		return STATUS_NO_ENTRY;
 	if (to && noreplace)
 		return STATUS_EXISTS;
-	return to ? removable(to, from->inode->dir != NULL) : STATUS_OK;
+	if (!to || to->inode == from->inode)
+		return STATUS_OK;
+	return removable(to, from->inode->dir != NULL);
 }
 
 enum status table_rename(struct table *t, uint64_t parent, const char *name,

@@ -126,6 +126,22 @@ static void test_empty_directory_of_a_dead_holder_stays(void **state)
 	assert_int_equal(gone, FIRST);
 }
 
+/* It outlives its holder for what is in it, and not for an idle time as well. */
+static void test_directory_of_a_dead_holder_lingers_when_empty(void **state)
+{
+	struct table_record dir = record_of(S_IFDIR, 0, ROOT_INO, "d", DEAD);
+	struct attr attr;
+
+	dir.links[0].idle_ns = FIXTURE_IDLE_NS;
+	restore(*state, dir);
+	restore_held(*state, 1, FIRST, "f", 1);
+	assert_int_equal(end(*state), 0);
+	assert_int_equal(link_of(*state, FIRST).holder, 0);
+	assert_ok(table_unlink(*state, FIRST, "f", false, 1, 0, at(20), &attr));
+	table_tick(*state, at(20));
+	assert_false(exists(*state, "d"));
+}
+
 static void test_name_in_a_directory_that_nobody_knows_hangs(void **state)
 {
 	restore_held(*state, 0, FIRST + 7, "f", 1);
@@ -244,6 +260,28 @@ static void test_ring_of_directories_never_ends(void **state)
 	table_check(*state);
 }
 
+/* It is there for what is in it, but nobody can reach what is made in it. */
+static void test_directory_without_a_name_takes_names_in(void **state)
+{
+	struct table_make make = make_in(2, FIRST, "x");
+	struct attr attr, replaced;
+	bool created;
+
+	restore_dir(*state, 0, ROOT_INO, "d", 1);
+	restore_dir(*state, 1, ROOT_INO, "d", 1);
+	restore_held(*state, 2, FIRST, "f", 1);
+	assert_int_equal(end(*state), 1);
+	assert_int_equal(ino_at(*state, ROOT_INO, "d"), FIRST + 1);
+	assert_int_equal(attr_of(*state, FIRST).nlink, 0);
+	assert_int_equal(table_mkdir(*state, &make, at(10), &attr), STATUS_NO_ENTRY);
+	assert_int_equal(table_create(*state, &make, at(10), &attr, &created), STATUS_NO_ENTRY);
+	assert_int_equal(
+		table_rename(*state, ROOT_INO, "d", &make, false, at(10), &attr, &replaced),
+		STATUS_NO_ENTRY);
+	assert_ok(table_unlink(*state, FIRST, "f", false, 1, 0, at(10), &attr));
+	assert_true(is_gone(*state, FIRST));
+}
+
 static void test_directory_is_in_itself(void **state)
 {
 	restore_dir(*state, 0, FIRST, "a", 1);
@@ -309,12 +347,14 @@ int main(void)
 		TABLE_TEST(test_order_of_nested_directories_matters),
 		TABLE_TEST(test_directory_moved_into_a_younger_one_is_lost),
 		TABLE_TEST(test_empty_directory_of_a_dead_holder_stays),
+		TABLE_TEST(test_directory_of_a_dead_holder_lingers_when_empty),
 		TABLE_TEST(test_name_in_a_directory_that_nobody_knows_hangs),
 		TABLE_TEST(test_names_of_a_file_become_files),
 		TABLE_TEST(test_older_record_adds_a_name),
 		TABLE_TEST(test_symlink_points_elsewhere),
 		TABLE_TEST(test_time_to_live_is_forgotten),
 		TABLE_TEST(test_ring_of_directories_never_ends),
+		TABLE_TEST(test_directory_without_a_name_takes_names_in),
 		TABLE_TEST(test_directory_is_in_itself),
 		TABLE_TEST(test_impossible_directory_is_restored),
 		TABLE_TEST(test_file_turns_into_a_directory),
