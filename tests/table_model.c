@@ -91,6 +91,32 @@ static void settle(struct model *m)
 	}
 }
 
+/*
+ * Would a waiting range request wait, through those who hold something, for itself? Spreads from
+ * the owners in its way to those in the way of what they wait for, until nobody new is reached.
+ */
+static bool never_ends(const struct model *m, const struct model_request *want)
+{
+	bool reached[MODEL_CLIENTS][MODEL_HANDLES] = {0}, more = true;
+	const struct model_request *blocked;
+
+	while (more) {
+		more = false;
+		for (int client = 0; client < MODEL_CLIENTS; client++)
+			for (int owner = 0; owner < MODEL_HANDLES; owner++)
+				for (int i = -1; i < m->waiting && !reached[client][owner]; i++) {
+					blocked = i < 0 ? want : &m->queue[i];
+					if (blocked->kind != LOCK_RANGE ||
+					    (i >= 0 && !reached[blocked->client][blocked->owner]))
+						continue;
+					reached[client][owner] =
+						conflicts_with_held(m, blocked, client, owner);
+					more = more || reached[client][owner];
+				}
+	}
+	return reached[want->client][want->owner];
+}
+
 enum status model_lock(struct model *m, const struct model_request *want, bool *queued)
 {
 	struct model_request unlock = *want;
@@ -103,6 +129,8 @@ enum status model_lock(struct model *m, const struct model_request *want, bool *
 		settle(m);
 		return STATUS_OK;
 	}
+	if (want->wait && want->kind == LOCK_RANGE && never_ends(m, want))
+		return STATUS_DEADLOCK;
 	unlock.mode = LOCK_NONE;
 	if (want->kind == LOCK_FLOCK)
 		set_bytes(m, &unlock);
