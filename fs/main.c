@@ -10,17 +10,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "transport/log.h"
 
 #define WHY_BYTES 300
+
+/* The kernel's number for the device, from its list of devices (devices.txt). */
+#define FUSE_DEVICE "/dev/fuse"
+#define MISC_MAJOR  10
+#define FUSE_MINOR  229
 
 /* ---- What libfuse says ---- */
 
@@ -52,6 +61,32 @@ static int cannot(const char *mountpoint, const char *why)
 	return EXIT_FAILURE;
 }
 
+/*
+ * Looked at before anything starts: a container's /dev/fuse may be missing, be something else, or
+ * be there and not be granted, for which mount(2) has no telling errno.
+ */
+static int check_device(const char *mountpoint)
+{
+	char why[WHY_BYTES];
+	int fd = open(FUSE_DEVICE, O_RDWR | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT)
+		return cannot(mountpoint, "there is no " FUSE_DEVICE "; load the module with "
+					  "modprobe fuse, or give the container the device");
+	if (fd < 0) {
+		snprintf(why, sizeof(why), FUSE_DEVICE " cannot be opened: %s", strerror(errno));
+		return cannot(mountpoint, why);
+	}
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) ||
+	    st.st_rdev != makedev(MISC_MAJOR, FUSE_MINOR)) {
+		close(fd);
+		return cannot(mountpoint, FUSE_DEVICE " is not the FUSE device");
+	}
+	close(fd);
+	return 0;
+}
+
 /* The path as the kernel will show it, since we leave the working directory. */
 static int find_mountpoint(struct options *o)
 {
@@ -74,10 +109,7 @@ static int find_mountpoint(struct options *o)
 		return cannot(o->mountpoint, strerror(errno));
 	free(o->mountpoint);
 	o->mountpoint = full;
-	if (access("/dev/fuse", F_OK) < 0)
-		return cannot(full, "there is no /dev/fuse; load the module with modprobe fuse, or "
-				    "give the container the device");
-	return 0;
+	return check_device(full);
 }
 
 /* ---- The parts ---- */
@@ -197,6 +229,19 @@ static void detach(void)
 		close(null);
 }
 
+/*
+ * While the parent waits, whoever ends it (a key, a timeout, a unit that is stopped) means this
+ * process, which is not to mount behind their back. False: they have done so already.
+ */
+static bool bind_to_parent(int to_parent)
+{
+	struct pollfd end = {.fd = to_parent};
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* Nobody there to read? */
+	return poll(&end, 1, 0) == 0;
+}
+
 static int run(struct fs *fs, int to_parent)
 {
 	int status = start(fs);
@@ -209,6 +254,7 @@ static int run(struct fs *fs, int to_parent)
 	log_info("%s serves the locks of %s as node %s", fs->options.mountpoint, fs->options.urls,
 		 fs->options.node);
 	if (to_parent >= 0) {
+		prctl(PR_SET_PDEATHSIG, 0);
 		detach();
 		say_status(to_parent, 0);
 		close(to_parent);
@@ -237,6 +283,8 @@ static int run_in_background(struct fs *fs)
 	case 0:
 		close(ends[0]);
 		setsid();
+		if (!bind_to_parent(ends[1]))
+			return EXIT_FAILURE;
 		if (chdir("/") < 0)
 			return cannot(fs->options.mountpoint, strerror(errno));
 		return run(fs, ends[1]);
@@ -254,6 +302,8 @@ int main(int argc, char **argv)
 	log_open("dlockfs");
 	fuse_set_log_func(on_fuse_log);
 	status = options_parse(&fs.options, argc, argv);
+	if (status == EX_USAGE && fuse_said[0])
+		log_error("%s (see --help)", fuse_reason());
 	if (status < 0) {
 		status = find_mountpoint(&fs.options);
 		if (!status)

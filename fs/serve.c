@@ -88,8 +88,10 @@ static void report(const struct fs *fs, const struct node_event *event)
 {
 	switch (event->kind) {
 	case NODE_EVENT_OPENED:
-		log_info("session open as node %s, lease %.3g s", fs->options.node,
-			 (double)event->lease_ns / 1e9);
+		/* Before the mount serves, stderr is for one line that says whether it does. */
+		if (fs->mounted)
+			log_info("session open as node %s, lease %.3g s", fs->options.node,
+				 (double)event->lease_ns / 1e9);
 		break;
 	case NODE_EVENT_RESUMED:
 		log_info("the master has changed or was restarted (epoch %" PRIu64

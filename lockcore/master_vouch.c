@@ -7,7 +7,7 @@
  *one that removed it keeps the memory of its end (a tombstone) until all the others have forgotten
  *it.
  *
- *	unlink by S ──> reply with REPLY_TOMB to S ──acked──> FORGET to the others ──acked──> FORGET
+ *	unlink by S ──> reply with REPLY_TOMB to S ──acked──> FORGET to each other ──acked──> FORGET
  *to S
  *
  * Each arrow waits for the one before, so that at every moment some node knows of the end, or all
@@ -18,6 +18,8 @@
 /* A session with an older record than the voucher's. */
 struct witness {
 	struct session *session;
+	uint64_t version; /* in grace: of its record */
+	bool told;	  /* to forget */
 	struct witness *prev, *next;
 };
 
@@ -27,9 +29,9 @@ struct vouch {
 	uint64_t version;	 /* in grace: of the best record so far */
 	bool full;		 /* in grace: that record has the content */
 	struct session *voucher; /* NULL: it died, or in grace: none yet */
-	struct witness *others;
+	struct witness *others;	 /* the oldest record first */
 	bool gone;
-	bool told; /* the others are told to forget */
+	bool telling; /* the others are told to forget, one after the other */
 };
 
 /* What happens once the session has acknowledged everything up to seq. */
@@ -78,16 +80,25 @@ static void drop(struct master *m, struct vouch *v)
 	free(v);
 }
 
-static void add_other(struct master *m, struct vouch *v, struct session *s)
+static int by_version(const struct witness *a, const struct witness *b)
 {
-	struct witness *w = malloc(sizeof(*w));
+	return a->version < b->version ? -1 : a->version > b->version;
+}
+
+/* Who was the voucher last has the newest record of them; only in grace they come in any order. */
+static void add_other(struct master *m, struct vouch *v, struct session *s, uint64_t version)
+{
+	struct witness *w = calloc(1, sizeof(*w));
 
 	if (!w) {
 		m->doomed = true;
 		return;
 	}
 	w->session = s;
+	w->version = version;
 	DL_APPEND(v->others, w);
+	if (m->state == MASTER_GRACE)
+		DL_SORT(v->others, by_version);
 }
 
 static void remove_other(struct vouch *v, const struct session *s)
@@ -108,7 +119,7 @@ static void set_voucher(struct master *m, struct vouch *v, struct session *s)
 		return;
 	remove_other(v, s);
 	if (v->voucher)
-		add_other(m, v, v->voucher);
+		add_other(m, v, v->voucher, v->version);
 	v->voucher = s;
 }
 
@@ -142,21 +153,21 @@ static void say_forget(struct master *m, struct session *s, uint64_t ino)
 	session_push(m, s, &forget);
 }
 
-/* The others forget first; then the one that knows of the end may. */
+/*
+ * The others forget first, the oldest record before the newer, which may know of the end; then the
+ * voucher, which does.
+ */
 static void tell_others(struct master *m, struct vouch *v)
 {
-	struct witness *w;
+	struct witness *w = v->others;
 
-	if (!v->others) {
+	v->telling = true;
+	if (!w) {
 		if (v->voucher)
 			say_forget(m, v->voucher, v->ino);
 		drop(m, v);
-		return;
-	}
-	if (v->told)
-		return;
-	v->told = true;
-	DL_FOREACH (v->others, w) {
+	} else if (!w->told) {
+		w->told = true;
 		say_forget(m, w->session, v->ino);
 		await_ack(m, w->session, v->ino);
 	}
@@ -198,13 +209,9 @@ static void acked(struct master *m, struct session *s, uint64_t ino)
 
 	if (!v || !v->gone)
 		return;
-	if (v->voucher == s) {
-		tell_others(m, v);
-		return;
-	}
-	remove_other(v, s);
-	if (!v->others)
-		tell_others(m, v);
+	if (v->voucher != s)
+		remove_other(v, s);
+	tell_others(m, v);
 }
 
 void vouch_acked(struct master *m, struct session *s)
@@ -265,7 +272,7 @@ static void session_left(struct master *m, struct vouch *v, struct session *s)
 	if (m->state != MASTER_SERVING)
 		return; /* vouch_grace_over sees to it */
 	if (v->gone) {
-		if (was_voucher || !v->others)
+		if (was_voucher || v->telling || !v->others)
 			tell_others(m, v);
 		return;
 	}
@@ -303,7 +310,7 @@ void vouch_reclaimed(struct master *m, struct session *s, uint64_t ino, uint64_t
 		v->gone = gone;
 		v->full = full;
 	} else if (v->voucher != s) {
-		add_other(m, v, s);
+		add_other(m, v, s, version);
 	}
 }
 

@@ -9,6 +9,8 @@
 	    */
 #define BYE_RETRY_NS  (200 * NS_PER_MS)
 #define TWIN_SLACK_NS (2 * NS_PER_SEC)
+/* Less than what is left of the shortest lease (1 s) shortly before it is renewed. */
+#define TWIN_REST_NS (NS_PER_SEC / 2)
 
 /* ---- Life of the struct ---- */
 
@@ -215,7 +217,7 @@ static void on_taken(struct node *n, uint64_t epoch, const struct message *m, st
 	int64_t until = now.boot_ns + m->lease_ns;
 	bool known = n->taken_until_ns && n->taken_epoch == epoch;
 	bool twin =
-		known && until > n->taken_until_ns + TWIN_SLACK_NS && m->lease_ns > TWIN_SLACK_NS;
+		known && until > n->taken_until_ns + TWIN_SLACK_NS && m->lease_ns > TWIN_REST_NS;
 
 	if (n->state != NODE_JOINING)
 		return;

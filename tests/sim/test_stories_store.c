@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Stories of a slow store: a master alone, whose operations are answered by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lockcore/master.h"
+
+struct scene {
+	struct master *m;
+	int64_t now;
+	uint64_t puts[2]; /* under way */
+	size_t put_count, deletes;
+};
+
+static struct moment now(const struct scene *s)
+{
+	return (struct moment){.boot_ns = s->now};
+}
+
+static void outcome(struct scene *s, uint64_t id, enum engine_result result)
+{
+	struct engine_outcome o = {.id = id, .result = result};
+
+	master_engine_done(s->m, &o, now(s));
+}
+
+/* All but PUTs is done at once. */
+static void run(struct scene *s, int64_t ns)
+{
+	struct engine_op op;
+
+	for (int64_t end = s->now + ns; s->now < end; s->now += 100 * NS_PER_MS) {
+		master_tick(s->m, now(s));
+		while (master_next_op(s->m, now(s), &op)) {
+			s->deletes += op.kind == ENGINE_DELETE;
+			if (op.kind == ENGINE_PUT)
+				s->puts[s->put_count++ % 2] = op.id;
+			else
+				outcome(s, op.id, ENGINE_DONE);
+		}
+	}
+}
+
+/* A PUT so slow that it was sent again: once it is done, the other's outcome says nothing. */
+static void test_late_outcome_spares_the_session(void **state)
+{
+	struct master_config config = {.instance = 1,
+				       .lease_ns = MASTER_LEASE_DEFAULT_NS,
+				       .max_files = 10,
+				       .exclusive_store = true};
+	struct message hello = {.kind = MESSAGE_HELLO, .text = "node", .stamp_ns = 1};
+	struct packet p = {.instance = 7, .count = 1, .messages = {&hello}};
+	struct scene s = {.now = 1, .m = master_new(&config, (struct moment){.boot_ns = 1})};
+
+	run(&s, NS_PER_SEC);
+	assert_true(master_is_serving(s.m));
+	master_receive(s.m, 1, &p, now(&s));
+	run(&s, 11 * NS_PER_SEC);
+	assert_int_equal(s.put_count, 2);
+	outcome(&s, s.puts[0], ENGINE_DONE);
+	outcome(&s, s.puts[1], ENGINE_UNKNOWN);
+	run(&s, NS_PER_SEC);
+	assert_int_equal(s.deletes, 0);
+	master_free(s.m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_late_outcome_spares_the_session),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
