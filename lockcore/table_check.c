@@ -34,6 +34,29 @@ static void check_queue(const struct table *t, const struct lockset *set)
 	}
 }
 
+/* Names stand in the listing in the order of their cookies, and each once. */
+static void check_dir(const struct inode *inode)
+{
+	const struct dir *dir = inode->dir;
+	size_t live = 0;
+	uint32_t subdirs = 0;
+
+	assert(dir->count <= dir->room && inode->nlink <= 1 && !inode->handles && !inode->size);
+	for (size_t i = 0; i < dir->count; i++) {
+		const struct dentry *d = dir->slots[i].dentry;
+
+		assert(i == 0 || dir->slots[i].cookie > dir->slots[i - 1].cookie);
+		if (!d)
+			continue;
+		assert(d->parent == inode && d->cookie == dir->slots[i].cookie);
+		live++;
+		subdirs += d->inode->dir != NULL;
+	}
+	assert(live == dir->live && subdirs == dir->subdirs);
+	assert(inode->ino == ROOT_INO || !inode->dentries ||
+	       !inode_is_below(inode->dentries->parent, inode));
+}
+
 static void check_inode(const struct table *t, const struct inode *inode)
 {
 	const struct dentry *d;
@@ -53,6 +76,9 @@ static void check_inode(const struct table *t, const struct inode *inode)
 			       (!inode->handles && !(inode->dir && inode->dir->live)));
 	}
 	assert(names == inode->nlink || inode->ino == ROOT_INO);
+	assert(names <= LINKS_MAX && S_ISDIR(inode->mode) == (inode->dir != NULL));
+	if (inode->dir)
+		check_dir(inode);
 	DL_FOREACH2 (inode->handles, h, inode_next)
 		assert(h->inode == inode);
 	if (!inode->locks)

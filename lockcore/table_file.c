@@ -114,16 +114,20 @@ void inode_use_changed(struct table *t, struct inode *inode, struct moment now)
 	}
 }
 
+void dentry_touched(struct table *t, struct dentry *d, struct moment now)
+{
+	if (d->holder && d->ttl_ns)
+		deadline_set(&t->lives, &d->life, ends_at(d->ttl_ns, now));
+	else if (d->holder)
+		deadline_clear(&t->lives, &d->life);
+}
+
 void inode_touched(struct table *t, struct inode *inode, struct moment now)
 {
 	struct dentry *d;
 
-	DL_FOREACH2 (inode->dentries, d, inode_next) {
-		if (d->holder && d->ttl_ns)
-			deadline_set(&t->lives, &d->life, ends_at(d->ttl_ns, now));
-		else if (d->holder)
-			deadline_clear(&t->lives, &d->life);
-	}
+	DL_FOREACH2 (inode->dentries, d, inode_next)
+		dentry_touched(t, d, now);
 	inode_use_changed(t, inode, now);
 }
 

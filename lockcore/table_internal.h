@@ -157,6 +157,8 @@ void inode_changed(struct inode *inode, struct moment now);
 enum status inode_resize(struct table *t, struct inode *inode, uint64_t size);
 /* The use of an inode began or ended: its unheld names' idle time stops or starts. */
 void inode_use_changed(struct table *t, struct inode *inode, struct moment now);
+/* A held name was made, or its file touched: its life counts from now. */
+void dentry_touched(struct table *t, struct dentry *d, struct moment now);
 /* A touch or a write: the life of its names counts from now. */
 void inode_touched(struct table *t, struct inode *inode, struct moment now);
 /* A new inode of this type and the maker's mode, without names; it counts as a file. */

@@ -154,7 +154,8 @@ struct dentry *dentry_make(struct table *t, struct inode *parent, const struct t
 	if (!d)
 		return NULL;
 	dentry_set_maker(t, d, make, plain ? NULL : client);
-	inode_touched(t, inode, now);
+	dentry_touched(t, d, now);
+	inode_use_changed(t, inode, now);
 	dir_touched(parent, now);
 	inode_use_changed(t, parent, now);
 	return d;

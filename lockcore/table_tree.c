@@ -192,12 +192,13 @@ enum status table_rename(struct table *t, uint64_t parent, const char *name,
 		attr_without(to->inode, now, replaced);
 		dentry_replace(t, to, inode, now);
 		dentry_set_maker(t, to, make, client);
+		dentry_touched(t, to, now);
 		dir_touched(new_parent, now);
 	} else if (!dentry_make(t, new_parent, make, inode, false, now)) {
 		return STATUS_NO_MEMORY;
 	}
 	dentry_unlink(t, from, now); /* counts as the change of the file */
-	inode_touched(t, inode, now);
+	inode_use_changed(t, inode, now);
 	inode_attr(inode, out);
 	return STATUS_OK;
 }

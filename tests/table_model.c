@@ -71,6 +71,40 @@ static void set_bytes(struct model *m, const struct model_request *want)
 		};
 }
 
+static bool holds_in_the_way(const struct model *m, const struct model_request *want, int client,
+			     int owner)
+{
+	for (int byte = want->first; byte <= want->last; byte++)
+		if (exclusive(m->held[LOCK_RANGE][client][owner][byte].mode, (int)want->mode))
+			return client != want->client || owner != want->owner;
+	return false;
+}
+
+/* Does whoever holds what is in the way wait, through others, for the requester? */
+static bool leads_back(const struct model *m, const struct model_request *blocked,
+		       const struct model_request *requester, bool *seen)
+{
+	for (int i = 0; i < MODEL_CLIENTS * MODEL_HANDLES; i++) {
+		int client = i / MODEL_HANDLES, owner = i % MODEL_HANDLES;
+
+		if (!holds_in_the_way(m, blocked, client, owner))
+			continue;
+		if (client == requester->client && owner == requester->owner)
+			return true;
+		for (int w = 0; w < m->waiting; w++) {
+			const struct model_request *next = &m->queue[w];
+
+			if (seen[w] || next->kind != LOCK_RANGE || next->client != client ||
+			    next->owner != owner)
+				continue;
+			seen[w] = true;
+			if (leads_back(m, next, requester, seen))
+				return true;
+		}
+	}
+	return false;
+}
+
 static void leave_queue(struct model *m, int place)
 {
 	m->waiting--;
@@ -91,35 +125,10 @@ static void settle(struct model *m)
 	}
 }
 
-/*
- * Would a waiting range request wait, through those who hold something, for itself? Spreads from
- * the owners in its way to those in the way of what they wait for, until nobody new is reached.
- */
-static bool never_ends(const struct model *m, const struct model_request *want)
-{
-	bool reached[MODEL_CLIENTS][MODEL_HANDLES] = {0}, more = true;
-	const struct model_request *blocked;
-
-	while (more) {
-		more = false;
-		for (int client = 0; client < MODEL_CLIENTS; client++)
-			for (int owner = 0; owner < MODEL_HANDLES; owner++)
-				for (int i = -1; i < m->waiting && !reached[client][owner]; i++) {
-					blocked = i < 0 ? want : &m->queue[i];
-					if (blocked->kind != LOCK_RANGE ||
-					    (i >= 0 && !reached[blocked->client][blocked->owner]))
-						continue;
-					reached[client][owner] =
-						conflicts_with_held(m, blocked, client, owner);
-					more = more || reached[client][owner];
-				}
-	}
-	return reached[want->client][want->owner];
-}
-
 enum status model_lock(struct model *m, const struct model_request *want, bool *queued)
 {
 	struct model_request unlock = *want;
+	bool seen[MODEL_QUEUE] = {false};
 
 	*queued = false;
 	if (!m->open[want->client][want->handle])
@@ -129,7 +138,7 @@ enum status model_lock(struct model *m, const struct model_request *want, bool *
 		settle(m);
 		return STATUS_OK;
 	}
-	if (want->wait && want->kind == LOCK_RANGE && never_ends(m, want))
+	if (want->wait && want->kind == LOCK_RANGE && leads_back(m, want, want, seen))
 		return STATUS_DEADLOCK;
 	unlock.mode = LOCK_NONE;
 	if (want->kind == LOCK_FLOCK)
