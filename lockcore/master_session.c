@@ -342,21 +342,30 @@ static void on_ordered(struct master *m, struct session *s, struct message **slo
 		exec_request(m, s, *slot, now);
 }
 
+/* Requests of a session that is in no registry: worth a word, once for a peer. */
+static void tell_stranger(struct master *m, uint32_t peer, const struct packet *p)
+{
+	struct session stranger = {.peer = peer};
+
+	for (size_t i = 0; i < p->count; i++) {
+		if (message_is_ordered(p->messages[i])) {
+			master_tell(m, MASTER_EVENT_STRANGER, &stranger, 0, NULL);
+			return;
+		}
+	}
+}
+
 static void take_ordered(struct master *m, uint32_t peer, struct packet *p, struct moment now)
 {
 	struct session *s = session_find(m, p->instance);
 	uint64_t epoch = m->epoch;
 
-	if (!s || !is_alive(s) || p->epoch != epoch) {
-		struct session stranger = {.peer = peer};
-
-		for (size_t i = 0; i < p->count; i++)
-			if (message_is_ordered(p->messages[i])) {
-				master_tell(m, MASTER_EVENT_STRANGER, &stranger, 0, NULL);
-				break;
-			}
+	if (!s)
+		tell_stranger(m, peer, p);
+	/* What a node sent before it knew of this epoch, or of its end, it will send again or not.
+	 */
+	if (!s || !is_alive(s) || p->epoch != epoch)
 		return;
-	}
 	if (!channel_acked(&s->channel, p->ack, now))
 		return;
 	s->peer = peer;

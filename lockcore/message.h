@@ -203,7 +203,6 @@ struct message {
 	uint64_t token;
 	uint64_t ticket; /* place in a queue: of two waiters the lower came first */
 	uint64_t epoch;
-	uint64_t holder;  /* session instance that holds a name, 0: none */
 	int64_t stamp_ns; /* the node's CLOCK_BOOTTIME at sending; echoed, never compared by a
 			     master */
 	int64_t lease_ns;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lockcore/moment.h"
 #include "transport/wire.h"
 
 static const char *folder;
@@ -101,21 +102,34 @@ static void write_requests(void)
 					     .start = -1,
 					     .data = "4242\n",
 					     .data_len = 5});
-	write_good("reclaim_file", (struct message){.kind = MESSAGE_RECLAIM_FILE,
-						    .seq = 5,
-						    .parent = ROOT_INO,
-						    .name = "kept",
-						    .data = "4242\n",
-						    .data_len = 5,
-						    .holder = UINT64_MAX,
-						    .flags = RECORD_FULL,
-						    .attr = {.ino = 2,
-							     .version = 3,
-							     .mode = 0100644,
-							     .nlink = 1,
-							     .size = 5,
-							     .mtime_ns = 1700000000000000000,
-							     .token = 6}});
+	write_good("reclaim_file",
+		   (struct message){.kind = MESSAGE_RECLAIM_FILE,
+				    .seq = 5,
+				    .data = "4242\n",
+				    .data_len = 5,
+				    .flags = RECORD_FULL,
+				    .links = (struct link[]){{.parent = ROOT_INO,
+							      .token = 6,
+							      .holder = UINT64_MAX,
+							      .maker_req = 7,
+							      .maker_pid = 812,
+							      .ttl_ns = NS_PER_SEC,
+							      .name = "kept"},
+							     {.parent = 9, .name = "too"}},
+				    .link_count = 2,
+				    .attr = {.ino = 2,
+					     .version = 3,
+					     .mode = 0100644,
+					     .nlink = 2,
+					     .size = 5,
+					     .mtime_ns = 1700000000000000000}});
+	write_good("rename", (struct message){.kind = MESSAGE_RENAME,
+					      .seq = 6,
+					      .req = 9,
+					      .parent = ROOT_INO,
+					      .name = "from",
+					      .target = ROOT_INO,
+					      .name2 = "to"});
 }
 
 static void write_replies(void)

@@ -144,7 +144,7 @@ case_a_restart_loses_a_name() {
 	ln -s to/nowhere "$T/a/r/s" && mv "$T/b/r/g" "$T/b/r/h"
 	before=$(cd "$T/a" && find r -printf '%p %i %n %y %l %s %m\n' | sort)
 	rm "$T/a/r/s"
-	before=$(grep -v ^r/s <<<"$before")
+	before=$(grep -v '^r/s ' <<<"$before")
 	master_restart
 	[ "$(cd "$T/b" && find r -printf '%p %i %n %y %l %s %m\n' | sort)" = "$before" ] ||
 		fail "before: $before; after: $(find "$T/b/r" -printf '%p %i %n %y %l %s %m\n' | sort)"
