@@ -286,7 +286,7 @@ static void exec_statfs(struct master *m, struct session *s, const struct messag
 	reply(m, s, msg, &r, STATUS_OK);
 }
 
-static struct table_want as_want(const struct session *s, const struct message *msg)
+struct table_want exec_want(const struct session *s, const struct message *msg)
 {
 	return (struct table_want){
 		.client = s->instance,
@@ -305,7 +305,7 @@ static struct table_want as_want(const struct session *s, const struct message *
 
 static void exec_lock(struct master *m, struct session *s, const struct message *msg)
 {
-	struct table_want want = as_want(s, msg);
+	struct table_want want = exec_want(s, msg);
 	struct table_got got;
 	struct message r = {0};
 	enum status status = table_lock(m->table, &want, &got);
@@ -323,7 +323,7 @@ static void exec_lock(struct master *m, struct session *s, const struct message 
 
 static void exec_testlock(struct master *m, struct session *s, const struct message *msg)
 {
-	struct table_want want = as_want(s, msg);
+	struct table_want want = exec_want(s, msg);
 	struct table_holder holder = {0};
 	struct message r = {0};
 	enum status status = table_test_lock(m->table, &want, &holder);

@@ -18,22 +18,6 @@ void grace_begin(struct master *m, struct moment now)
 
 /* ---- Reclaim ---- */
 
-static struct table_want as_want(const struct session *s, const struct message *msg)
-{
-	return (struct table_want){
-		.client = s->instance,
-		.req = msg->req,
-		.ino = msg->ino,
-		.handle = msg->handle,
-		.owner = msg->owner,
-		.kind = msg->lock_kind,
-		.mode = msg->lock_mode,
-		.start = msg->start,
-		.end = msg->end,
-		.pid = msg->pid,
-	};
-}
-
 static enum status reclaim_file(struct master *m, struct session *s, const struct message *msg,
 				struct moment now)
 {
@@ -58,7 +42,7 @@ static enum status reclaim_file(struct master *m, struct session *s, const struc
 static enum status reclaim(struct master *m, struct session *s, const struct message *msg,
 			   struct moment now)
 {
-	struct table_want want = as_want(s, msg);
+	struct table_want want = exec_want(s, msg);
 
 	switch (msg->kind) {
 	case MESSAGE_RECLAIM_FILE:

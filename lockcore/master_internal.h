@@ -159,6 +159,8 @@ void grace_check_end(struct master *m, struct moment now);
 /* master_exec.c */
 void exec_request(struct master *m, struct session *s, const struct message *msg,
 		  struct moment now);
+/* A lock message as the table's request; also of RECLAIM_LOCK and RECLAIM_WAIT. */
+struct table_want exec_want(const struct session *s, const struct message *msg);
 /* Tells those whom a step on the table concerns. */
 void exec_drain(struct master *m);
 

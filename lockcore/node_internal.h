@@ -4,7 +4,8 @@
  *
  *	node.c       the session: HELLO, renewals, belief, lapse
  *	node_call.c  the programs' requests and their answers
- *	node_kept.c  what the session keeps: records of files, handles, locks; what is reclaimed
+ *	node_kept.c  what the session keeps: records of files, handles; what is reclaimed
+ *	node_locks.c the locks among it
  */
 #ifndef LOCKCORE_NODE_INTERNAL_H
 #define LOCKCORE_NODE_INTERNAL_H
@@ -135,15 +136,19 @@ void kept_trim(struct node *n, uint64_t ino);
 /* The version of the content that the node has, 0: none. */
 uint64_t kept_version(struct node *n, uint64_t ino);
 bool kept_add_handle(struct node *n, const struct message *request, const struct message *reply);
-/* A request is about to be sent: what it releases is no longer ours (rule 12). */
-void kept_release(struct node *n, const struct message *request);
-/* Sends what puts the master's view of a given-up lock request back to ours. */
-void kept_undo_lock(struct node *n, const struct message *request);
 void kept_close(struct node *n, struct node_handle *h);
 void kept_reclaim(struct node *n);
 /* The session lapsed: handles stay, with their attributes; all else goes. Returns how many names
  * and locks. */
 size_t kept_lapse(struct node *n);
 void kept_free(struct node *n);
+
+/* node_locks.c */
+/* A lock was granted. */
+void kept_apply_lock(struct node *n, const struct message *request, const struct message *reply);
+/* A request is about to be sent: what it releases is no longer ours (rule 12). */
+void kept_release(struct node *n, const struct message *request);
+/* Sends what puts the master's view of a given-up lock request back to ours. */
+void kept_undo_lock(struct node *n, const struct message *request);
 
 #endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The locks that a session keeps, file by file: what was granted, less what has been released.
+ *
+ * What is released is struck out before the release is sent (protocol rule 12), and what a given-up
+ * request may have got is put back to what was ours before.
+ */
+#include "lockcore/node_internal.h"
+
+static struct range as_range(const struct message *m)
+{
+	return (struct range){
+		.owner = m->lock_kind == LOCK_FLOCK ? m->handle : m->owner,
+		.handle = m->handle,
+		.start = m->start,
+		.end = m->end,
+		.token = m->token,
+		.pid = m->pid,
+		.kind = m->lock_kind,
+		.mode = m->lock_mode,
+	};
+}
+
+static void set_range(struct node *n, struct kept *k, const struct range *range)
+{
+	struct range *spares[RANGE_SPARES];
+
+	if (!range_reserve(spares)) {
+		n->doomed = true;
+		return;
+	}
+	range_set(&k->locks[range->kind], range, spares);
+	range_unreserve(spares);
+}
+
+/* Exclusive parts of what is asked for shared become shared: others may be granted them at once. */
+static void weaken(struct node *n, struct kept *k, const struct range *want)
+{
+	struct range *held;
+
+	do {
+		DL_FOREACH (k->locks[want->kind], held)
+			if (range_same_owner(held, want) && range_overlap(held, want) &&
+			    held->mode == LOCK_EXCLUSIVE)
+				break;
+		if (held) {
+			struct range part = *held;
+
+			part.mode = LOCK_SHARED;
+			part.start = held->start > want->start ? held->start : want->start;
+			part.end = held->end < want->end ? held->end : want->end;
+			set_range(n, k, &part);
+		}
+	} while (held && !n->doomed);
+}
+
+/* A flock that is converted is given up first, as the table does. */
+void kept_release(struct node *n, const struct message *request)
+{
+	struct kept *k = kept_find(n, request->ino);
+	struct range want = as_range(request);
+
+	if (request->kind != MESSAGE_LOCK || !k)
+		return;
+	if (want.mode == LOCK_NONE)
+		set_range(n, k, &want);
+	else if (want.kind == LOCK_RANGE && want.mode == LOCK_SHARED)
+		weaken(n, k, &want);
+	else if (want.kind == LOCK_FLOCK && !range_covering(k->locks[LOCK_FLOCK], &want))
+		range_drop_handle(&k->locks[LOCK_FLOCK], 0, want.handle);
+}
+
+static bool same_owner(const struct message *a, const struct message *b)
+{
+	struct range x = as_range(a), y = as_range(b);
+
+	return a->ino == b->ino && a->lock_kind == b->lock_kind && range_same_owner(&x, &y);
+}
+
+/* A grant is in; what was sent after the request may have released it again already. */
+void kept_apply_lock(struct node *n, const struct message *request, const struct message *reply)
+{
+	struct node_handle *h = node_handle_find(n, request->handle);
+	struct range range = as_range(request);
+	const struct call *c;
+
+	if (!h || !h->kept || request->lock_mode == LOCK_NONE)
+		return;
+	range.token = reply->token;
+	set_range(n, h->kept, &range);
+	DL_FOREACH (n->order, c)
+		if (c->sent && c->req > request->req && c->request->kind == MESSAGE_LOCK &&
+		    same_owner(c->request, request))
+			kept_release(n, c->request);
+}
+
+bool node_owns_ranges(struct node *n, uint64_t handle, uint64_t owner)
+{
+	struct node_handle *h = node_handle_find(n, handle);
+	const struct range *held;
+	const struct call *c;
+
+	if (!h || !h->kept)
+		return false;
+	DL_FOREACH (h->kept->locks[LOCK_RANGE], held)
+		if (held->owner == owner)
+			return true;
+	DL_FOREACH (n->order, c)
+		if (c->request->kind == MESSAGE_LOCK && c->request->ino == h->ino &&
+		    c->request->lock_kind == LOCK_RANGE && c->request->owner == owner)
+			return true;
+	return false;
+}
+
+static void push_lock(struct node *n, const struct message *like, int64_t start, int64_t end,
+		      enum lock_mode mode)
+{
+	struct message m = *like;
+
+	m.req = 0;
+	m.flags = 0;
+	m.start = start;
+	m.end = end;
+	m.lock_mode = mode;
+	node_push(n, &m);
+}
+
+/* The own lock that covers `at`, or where the next one begins: the piece of [at, end] with one
+ * mode. */
+static enum lock_mode piece_at(const struct kept *k, const struct range *want, int64_t at,
+			       int64_t *end)
+{
+	const struct range *held;
+	enum lock_mode mode = LOCK_NONE;
+
+	*end = want->end;
+	DL_FOREACH (k->locks[want->kind], held) {
+		if (!range_same_owner(held, want) || held->end < at || held->start > *end)
+			continue;
+		if (held->start > at) {
+			*end = held->start - 1;
+		} else {
+			mode = held->mode;
+			*end = held->end < *end ? held->end : *end;
+		}
+	}
+	return mode;
+}
+
+/*
+ * The request no longer waits; if it was granted, every piece of its range goes back to what we
+ * had. All of these are releases, so that none can fail. With another request of the same owner
+ * under way (threads), what is ours is not known yet: then a grant, if there was one, stays until
+ * the file is closed.
+ */
+void kept_undo_lock(struct node *n, const struct message *request)
+{
+	struct message cancel = {.kind = MESSAGE_CANCEL, .target = request->req};
+	struct kept *k = kept_find(n, request->ino);
+	struct range want = as_range(request);
+	const struct call *c;
+	int64_t at = want.start, end;
+
+	node_push(n, &cancel);
+	if (!k || want.mode == LOCK_NONE)
+		return;
+	DL_FOREACH (n->order, c)
+		if (c->sent && c->req != request->req && c->request->kind == MESSAGE_LOCK &&
+		    same_owner(c->request, request))
+			return;
+	for (;;) {
+		enum lock_mode mode = piece_at(k, &want, at, &end);
+
+		push_lock(n, request, at, end, mode);
+		if (end >= want.end)
+			break;
+		at = end + 1;
+	}
+}
