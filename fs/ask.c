@@ -13,8 +13,7 @@
 
 /*
  * libfuse calls this with a lock of the request held, perhaps while it is registered: only note the
- * call's number. A full note is no loss: the kernel's requests are bounded by its memory, and so is
- * ours.
+ * call's number. Without memory for that the signal is lost, and the call ends when it ends.
  */
 static void on_interrupt(fuse_req_t req, void *call)
 {

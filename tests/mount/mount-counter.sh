@@ -29,7 +29,7 @@ fair() {
 }
 
 case_flock_admits_two_or_starves_one() {
-	count flock 1200
+	count flock 2000
 	fair
 }
 
