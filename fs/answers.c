@@ -150,8 +150,12 @@ static void answer_read(const struct asked *a, const struct node_answer *answer)
 		fuse_reply_buf(a->req, r->data, r->data_len);
 		return;
 	}
+	if (r->data_len > SYMLINK_MAX_BYTES) {
+		fuse_reply_err(a->req, EIO); /* more than was asked for */
+		return;
+	}
 	if (r->data_len)
-		memcpy(target, r->data, r->data_len); /* no more was asked for */
+		memcpy(target, r->data, r->data_len);
 	target[r->data_len] = '\0';
 	fuse_reply_readlink(a->req, target);
 }

@@ -39,7 +39,11 @@ static uint32_t set_mask(int to_set)
 
 static int64_t to_ns(struct timespec ts)
 {
-	return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+	/* 1677 to 2262: what an int64_t of nanoseconds holds. */
+	const time_t most = INT64_MAX / NS_PER_SEC - 1;
+	time_t seconds = ts.tv_sec > most ? most : ts.tv_sec < -most ? -most : ts.tv_sec;
+
+	return seconds * NS_PER_SEC + ts.tv_nsec;
 }
 
 void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,

@@ -157,7 +157,7 @@ static unsigned turn(struct fs *fs, int64_t until_ns, int *sig)
 	fds[FD_SIGNAL] = (struct pollfd){.fd = fs->loop.signal_fd, .events = POLLIN};
 	for (size_t i = 0; i < fs->options.master_count; i++)
 		fds[FD_ENDPOINTS + i] = (struct pollfd){
-			.fd = endpoint_fd(fs->endpoints[i]),
+			.fd = fs->endpoints[i] ? endpoint_fd(fs->endpoints[i]) : -1,
 			.events = POLLIN,
 		};
 	loop_arm(&fs->loop, at < until_ns ? at : until_ns);

@@ -276,6 +276,14 @@ static void on_loaded(struct master *m, const struct engine_outcome *outcome, st
 
 /* ---- Outcomes ---- */
 
+/* A takeover that failed is tried again as a standby would, not at once: the store may be in
+ * trouble. */
+static void try_again_later(struct master *m, struct moment now, const char *why)
+{
+	master_step_down(m, now, why);
+	m->look_at_ns = now.boot_ns + MASTER_STANDBY_NS;
+}
+
 static void on_swap(struct master *m, const struct op *op, const struct engine_outcome *outcome,
 		    struct moment now)
 {
@@ -284,7 +292,7 @@ static void on_swap(struct master *m, const struct op *op, const struct engine_o
 		if (outcome->result == ENGINE_DONE)
 			on_taken_over(m, op, now);
 		else
-			master_step_down(m, now, "somebody else took over");
+			try_again_later(m, now, "somebody else took over");
 		return;
 	}
 	if (outcome->result == ENGINE_DONE) {
@@ -319,7 +327,7 @@ static void on_outcome(struct master *m, const struct op *op, const struct engin
 		if (outcome->result == ENGINE_DONE)
 			on_loaded(m, outcome, now);
 		else
-			master_step_down(m, now, "the registry could not be read");
+			try_again_later(m, now, "the registry could not be read");
 		break;
 	case ENGINE_PUT:
 	case ENGINE_DELETE:

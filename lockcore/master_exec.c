@@ -67,7 +67,10 @@ static void lost_name(struct master *m, struct session *s, const struct attr *at
 		return;
 	}
 	while (table_next_gone(m->table, &ino)) {
-		assert(ino == attr->ino);
+		if (ino != attr->ino) {
+			vouch_gone(m, ino); /* a nameless directory that this has emptied */
+			continue;
+		}
 		r->ino = ino;
 		r->version = attr->version;
 		r->flags |= vouch_removed(m, s, ino);
@@ -344,6 +347,19 @@ static void exec_getattr(struct master *m, struct session *s, const struct messa
 	reply(m, s, msg, &r, status);
 }
 
+/* Whoever waits to hear what became of the request hears that it waited until now. */
+static void exec_cancel(struct master *m, struct session *s, const struct message *msg)
+{
+	struct message r = {
+		.kind = MESSAGE_REPLY,
+		.req = msg->target,
+		.status = STATUS_INTERRUPTED,
+	};
+
+	if (table_cancel(m->table, s->instance, msg->target))
+		session_push(m, s, &r);
+}
+
 void exec_request(struct master *m, struct session *s, const struct message *msg, struct moment now)
 {
 	switch (msg->kind) {
@@ -397,7 +413,7 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 		table_close(m->table, s->instance, msg->handle, now);
 		break;
 	case MESSAGE_CANCEL:
-		table_cancel(m->table, s->instance, msg->target);
+		exec_cancel(m, s, msg);
 		break;
 	default:
 		break; /* no request: dropped */

@@ -63,6 +63,7 @@ static void call_free(struct node *n, struct call *c)
 	deadline_release(&n->deadlines, &c->deadline);
 	message_free(c->request);
 	message_free(c->reply);
+	range_drop_all(&c->weakened);
 	free(c);
 }
 
@@ -126,9 +127,16 @@ static void send(struct node *n, struct call *c)
 		m.flags |= MESSAGE_RETRY;
 	if (m.kind != MESSAGE_UNLINK)
 		m.version = kept_version(n, m.ino);
-	kept_release(n, &m);
+	kept_release(n, &m, &c->weakened);
 	node_push(n, &m);
 	c->sent = true;
+}
+
+/* The master's answer tells whether the request was granted before, or has waited until now. */
+static void ask_to_cancel(struct node *n, struct call *c)
+{
+	c->cancelled = true;
+	node_push(n, &(struct message){.kind = MESSAGE_CANCEL, .target = c->req});
 }
 
 /*
@@ -160,6 +168,9 @@ void node_calls_start(struct node *n)
 		}
 	}
 	node_push(n, &done);
+	DL_FOREACH (n->order, c)
+		if (c->cancelled)
+			ask_to_cancel(n, c);
 }
 
 /* ---- Submitting ---- */
@@ -279,7 +290,9 @@ static void undo(struct node *n, const struct call *c)
 	const struct message *m = c->request;
 	struct message close = {.kind = MESSAGE_CLOSE, .handle = m->handle};
 
-	if (m->kind == MESSAGE_LOCK)
+	if (m->kind == MESSAGE_LOCK && c->weakened)
+		n->doomed = true; /* what is ours nobody can tell: better nothing */
+	else if (m->kind == MESSAGE_LOCK)
 		kept_undo_lock(n, m);
 	if (makes_held_name(m)) {
 		struct message unlink = {
@@ -320,8 +333,12 @@ void node_interrupt(struct node *n, uint64_t call, struct moment now)
 	HASH_FIND(hh, n->calls, &call, sizeof(call), c);
 	if (!c || c->settled)
 		return;
+	if (c->request->kind == MESSAGE_RENAME)
+		return; /* a move that nobody heard of could not be undone */
 	c->late = STATUS_INTERRUPTED;
-	if (c->request->kind == MESSAGE_LOCK && (c->request->flags & LOCK_WAIT))
+	if (c->weakened)
+		ask_to_cancel(n, c);
+	else if (c->request->kind == MESSAGE_LOCK && (c->request->flags & LOCK_WAIT))
 		give_up(n, c, STATUS_INTERRUPTED);
 	else if (c->deadline.at_ns > now.boot_ns + NODE_PATIENCE_NS)
 		deadline_set(&n->deadlines, &c->deadline, now.boot_ns + NODE_PATIENCE_NS);
@@ -387,6 +404,8 @@ void node_reply(struct node *n, struct message **slot, struct moment now)
 		n->ino_seen = m->attr.ino;
 	if (m->status == STATUS_OK)
 		kept_apply(n, c->request, m);
+	else
+		kept_strengthen(n, c->request, c->weakened);
 	if (c->settled) {
 		kept_trim(n, m->attr.ino);
 		call_forget(n, c);

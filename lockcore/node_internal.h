@@ -41,6 +41,8 @@ struct call {
 	uint64_t instance;	  /* of the session whose reply this is */
 	uint64_t ticket;	  /* not 0: a lock request that waits in the master's queue */
 	bool sent;		  /* in the channel of this epoch, or of an earlier one */
+	struct range *weakened;	  /* what the node would lose by its grant: a downgrade of ranges */
+	bool cancelled;		  /* CANCEL is sent, and its verdict awaited */
 	bool settled;		  /* answered; kept only for its effect and what its reply says */
 };
 
@@ -147,7 +149,9 @@ void kept_free(struct node *n);
 /* A lock was granted. */
 void kept_apply_lock(struct node *n, const struct message *request, const struct message *reply);
 /* A request is about to be sent: what it releases is no longer ours (rule 12). */
-void kept_release(struct node *n, const struct message *request);
+void kept_release(struct node *n, const struct message *request, struct range **weakened);
+/* The request was refused: what kept_release weakened for it is as strong as before. */
+void kept_strengthen(struct node *n, const struct message *request, const struct range *weakened);
 /* Sends what puts the master's view of a given-up lock request back to ours. */
 void kept_undo_lock(struct node *n, const struct message *request);
 

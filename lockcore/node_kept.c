@@ -151,6 +151,7 @@ static void apply_change(struct node *n, const struct message *request, const st
 	if (!k)
 		return;
 	k->vouched = true;
+	k->gone = false;
 	if (reply->flags & REPLY_CONTENT) {
 		take_record(n, k, reply);
 		return;
@@ -172,6 +173,7 @@ static void apply_open(struct node *n, const struct message *request, const stru
 
 	if (!k)
 		return;
+	k->gone = false;		    /* opened again on its way out */
 	if (reply->flags & REPLY_CONTENT) { /* made by a first try, maybe written by others since */
 		k->vouched = true;
 		take_record(n, k, reply);
@@ -236,6 +238,7 @@ void kept_vouch(struct node *n, const struct message *m)
 
 	if (!k)
 		return;
+	k->gone = false;
 	take_record(n, k, m);
 	k->vouched = true;
 }

@@ -33,29 +33,47 @@ static void set_range(struct node *n, struct kept *k, const struct range *range)
 	range_unreserve(spares);
 }
 
-/* Exclusive parts of what is asked for shared become shared: others may be granted them at once. */
-static void weaken(struct node *n, struct kept *k, const struct range *want)
+/*
+ * Exclusive parts of what is asked for shared count as shared from now on, since others may be
+ * granted them at once; *weakened remembers them, should the request be refused.
+ */
+static void weaken(struct node *n, struct kept *k, const struct range *want,
+		   struct range **weakened)
 {
-	struct range *held;
+	struct range *held, *copy;
 
 	do {
 		DL_FOREACH (k->locks[want->kind], held)
 			if (range_same_owner(held, want) && range_overlap(held, want) &&
 			    held->mode == LOCK_EXCLUSIVE)
 				break;
-		if (held) {
-			struct range part = *held;
+		copy = held ? malloc(sizeof(*copy)) : NULL;
+		if (held && !copy)
+			n->doomed = true;
+		if (!copy)
+			break;
+		*copy = *held;
+		copy->start = held->start > want->start ? held->start : want->start;
+		copy->end = held->end < want->end ? held->end : want->end;
+		DL_APPEND(*weakened, copy);
+		copy->mode = LOCK_SHARED;
+		set_range(n, k, copy);
+		copy->mode = LOCK_EXCLUSIVE;
+	} while (!n->doomed);
+}
 
-			part.mode = LOCK_SHARED;
-			part.start = held->start > want->start ? held->start : want->start;
-			part.end = held->end < want->end ? held->end : want->end;
-			set_range(n, k, &part);
-		}
-	} while (held && !n->doomed);
+void kept_strengthen(struct node *n, const struct message *request, const struct range *weakened)
+{
+	struct node_handle *h = node_handle_find(n, request->handle);
+	const struct range *range;
+
+	DL_FOREACH (weakened, range)
+		if (h && h->kept)
+			set_range(n, h->kept, range);
 }
 
 /* A flock that is converted is given up first, as the table does. */
-void kept_release(struct node *n, const struct message *request)
+void kept_release(struct node *n, const struct message *request, struct range **weakened)
 {
 	struct kept *k = kept_find(n, request->ino);
 	struct range want = as_range(request);
@@ -65,7 +83,7 @@ void kept_release(struct node *n, const struct message *request)
 	if (want.mode == LOCK_NONE)
 		set_range(n, k, &want);
 	else if (want.kind == LOCK_RANGE && want.mode == LOCK_SHARED)
-		weaken(n, k, &want);
+		weaken(n, k, &want, weakened);
 	else if (want.kind == LOCK_FLOCK && !range_covering(k->locks[LOCK_FLOCK], &want))
 		range_drop_handle(&k->locks[LOCK_FLOCK], 0, want.handle);
 }
@@ -82,7 +100,7 @@ void kept_apply_lock(struct node *n, const struct message *request, const struct
 {
 	struct node_handle *h = node_handle_find(n, request->handle);
 	struct range range = as_range(request);
-	const struct call *c;
+	struct call *c;
 
 	if (!h || !h->kept || request->lock_mode == LOCK_NONE)
 		return;
@@ -91,7 +109,7 @@ void kept_apply_lock(struct node *n, const struct message *request, const struct
 	DL_FOREACH (n->order, c)
 		if (c->sent && c->req > request->req && c->request->kind == MESSAGE_LOCK &&
 		    same_owner(c->request, request))
-			kept_release(n, c->request);
+			kept_release(n, c->request, &c->weakened);
 }
 
 bool node_owns_ranges(struct node *n, uint64_t handle, uint64_t owner)
@@ -149,9 +167,8 @@ static enum lock_mode piece_at(const struct kept *k, const struct range *want, i
 
 /*
  * The request no longer waits; if it was granted, every piece of its range goes back to what we
- * had. All of these are releases, so that none can fail. With another request of the same owner
- * under way (threads), what is ours is not known yet: then a grant, if there was one, stays until
- * the file is closed.
+ * had. With another request of the same owner for some of it under way (threads), what is ours is
+ * not known yet: then a grant, if there was one, stays until the file is closed.
  */
 void kept_undo_lock(struct node *n, const struct message *request)
 {
@@ -166,7 +183,8 @@ void kept_undo_lock(struct node *n, const struct message *request)
 		return;
 	DL_FOREACH (n->order, c)
 		if (c->sent && c->req != request->req && c->request->kind == MESSAGE_LOCK &&
-		    same_owner(c->request, request))
+		    same_owner(c->request, request) && c->request->start <= want.end &&
+		    c->request->end >= want.start)
 			return;
 	for (;;) {
 		enum lock_mode mode = piece_at(k, &want, at, &end);

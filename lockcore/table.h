@@ -162,7 +162,7 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 enum status table_test_lock(struct table *t, const struct table_want *want,
 			    struct table_holder *out);
 /* The waiting request no longer waits. Fine if it does not. */
-void table_cancel(struct table *t, uint64_t client, uint64_t req);
+bool table_cancel(struct table *t, uint64_t client, uint64_t req);
 
 /* ---- Life ---- */
 

@@ -330,6 +330,8 @@ enum status table_write(struct table *t, uint64_t ino, int64_t offset, uint32_t 
 		return STATUS_STALE;
 	if (inode->dir)
 		return STATUS_IS_DIR;
+	if (!S_ISREG(inode->mode))
+		return STATUS_INVALID;
 	if (offset < 0)
 		return STATUS_INVALID;
 	if (flags & OPEN_APPEND)
@@ -369,6 +371,8 @@ enum status table_setattr(struct table *t, uint64_t ino, uint32_t set, const str
 		return STATUS_STALE;
 	if ((set & SET_SIZE) && inode->dir)
 		return STATUS_IS_DIR;
+	if ((set & SET_SIZE) && !S_ISREG(inode->mode))
+		return STATUS_INVALID;
 	if (set & SET_SIZE) {
 		status = inode_resize(t, inode, to->size);
 		if (status != STATUS_OK)

@@ -295,16 +295,17 @@ static struct waiter *waiter_find(struct table *t, uint64_t client, uint64_t req
 	return w;
 }
 
-void table_cancel(struct table *t, uint64_t client, uint64_t req)
+bool table_cancel(struct table *t, uint64_t client, uint64_t req)
 {
 	struct waiter *w = waiter_find(t, client, req);
 	struct inode *inode;
 
 	if (!w)
-		return;
+		return false;
 	inode = w->handle->inode;
 	waiter_free(t, w);
 	lockset_settle(t, inode);
+	return true;
 }
 
 void lockset_drop_handle(struct table *t, struct handle *h)

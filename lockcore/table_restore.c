@@ -207,19 +207,31 @@ struct ending {
 	bool (*alive)(void *arg, uint64_t client);
 	void *arg;
 	size_t failed;
+	struct moment now;
 };
 
-static bool link_restored(struct table *t, struct inode *inode, const struct link *link)
+/*
+ * Of two files that claim a name the one that got it later has it: the other's record may be of a
+ * session that had lost the name by a request whose answer it never heard.
+ */
+static bool link_restored(struct table *t, struct inode *inode, const struct link *link,
+			  struct ending *e)
 {
 	struct inode *parent = inode_find(t, link->parent);
 	struct client *holder = link->holder ? table_client(t, link->holder) : NULL;
 	struct dentry *d;
 
-	if (!parent || !parent->dir || dentry_find(t, link->parent, link->name) ||
-	    (link->holder && !holder))
+	if (!parent || !parent->dir || (link->holder && !holder))
+		return false;
+	d = dentry_find(t, link->parent, link->name);
+	if (d && (d->token >= link->token || d->inode->dir))
 		return false;
 	if (inode->dir && inode_is_below(parent, inode))
 		return false; /* records of different times may put each of two into the other */
+	if (d) {
+		dentry_unlink(t, d, e->now);
+		e->failed++;
+	}
 	d = dentry_link(t, parent, link->name, inode, holder);
 	if (!d)
 		return false;
@@ -252,7 +264,7 @@ static void link_names(struct table *t, struct inode *inode, struct ending *e)
 			link.holder = 0; /* as dentry_orphan does */
 			link.idle_ns = 0;
 		}
-		if (!link_restored(t, inode, &link)) {
+		if (!link_restored(t, inode, &link, e)) {
 			e->failed++;
 			r->refused = true;
 		}
@@ -328,7 +340,7 @@ static void link_all(struct table *t, struct ending *e)
 size_t table_restore_end(struct table *t, struct moment now,
 			 bool (*alive)(void *arg, uint64_t client), void *arg)
 {
-	struct ending e = {.alive = alive, .arg = arg};
+	struct ending e = {.alive = alive, .arg = arg, .now = now};
 	struct inode *inode, *next;
 
 	t->restoring = false;

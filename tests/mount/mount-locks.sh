@@ -438,4 +438,25 @@ case_closing_another_descriptor_frees_ofd_locks() {
 	want ok q ofd 0 w 0 10
 }
 
+# What is held exclusively and asked for shared, with more, stays exclusive until that is granted.
+case_a_refused_downgrade_gives_the_lock_away() {
+	client p && client q && client r
+	want ok p open 0 bc "$T/a/downgrade"
+	want ok q open 0 bc "$T/b/downgrade"
+	want ok r open 0 bc "$T/b/downgrade"
+	want ok p posix 0 w 0 10
+	want ok q posix 0 w 15 5
+	want EAGAIN p posix 0 r 0 20
+	want EAGAIN r posix 0 r 0 10
+	send p posix 0 r 0 20 wait
+	waits p a
+	signal USR1 p
+	answer p || fail "a signal does not end the wait"
+	[ "$R" = EINTR ] || fail "the wait ended with $R"
+	want EAGAIN r posix 0 r 0 10
+	want ok q posix 0 u 15 5
+	want ok p posix 0 r 0 20
+	want ok r posix 0 r 0 10
+}
+
 run_cases
