@@ -11,7 +11,7 @@
  *	errors.c    the one table of errno
  *
  * A request of the kernel becomes a struct asked and a call of the core, and is answered whenever
- *the core does: out of order, and without a thread waiting for it.
+ * the core does: out of order, and without a thread waiting for it.
  */
 #ifndef FS_FS_H
 #define FS_FS_H

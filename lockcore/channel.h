@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Channel: one end of a session's ordered, exactly-once message stream over a transport that may
- *lose, repeat and reorder (protocol.md, "The session").
+ * lose, repeat and reorder (protocol.md, "The session").
  *
  * Messages pushed are numbered from 1 and kept until the other end acknowledges them. Each packet
- *carries the highest number up to which everything has arrived (ack), so that an acknowledgement
- *costs nothing while there is traffic; without traffic it is sent ACK_DELAY later. What stays
- *unacknowledged is sent again, all of it in order, after RESEND_MIN, doubled up to RESEND_MAX, and
- *after a reconnect. The receiver takes only the next number: repeats and what follows a gap are
- *dropped.
+ * carries the highest number up to which everything has arrived (ack), so that an acknowledgement
+ * costs nothing while there is traffic; without traffic it is sent ACK_DELAY later. What stays
+ * unacknowledged is sent again, all of it in order, after RESEND_MIN, doubled up to RESEND_MAX, and
+ * after a reconnect. The receiver takes only the next number: repeats and what follows a gap are
+ * dropped.
  *
  *	push ──> unsent ──channel_fill──> sent ──channel_acked──> freed
  *	            ^                       │

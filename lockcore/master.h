@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Master: the lease master's half of the protocol. It leads by the store's leader cell, keeps
- *sessions and their leases, executes their requests on the table, and restores the table after a
- *takeover.
+ * sessions and their leases, executes their requests on the table, and restores the table after a
+ * takeover.
  *
  * No I/O and no clock: inputs take `now`; outputs are drained after every batch of inputs and at
  * master_deadline:
@@ -12,14 +12,15 @@
  *	while (master_next_packet(m, now, &peer, &packet)) …   to the transport
  *	while (master_next_event(m, &event)) …             to the log
  *
- *	          READ done        SWAP epoch+1 done     LOAD done            all reclaimed, or W
- *over READING ───────────> TAKING ───────────> LOADING ─────────> GRACE ─────────────> SERVING ^ │
- *│ └──────── lost the cell, or its lease (TL) ran out ────────┴─────────────────────┘
+ *	        READ          SWAP epoch+1         LOAD       all reclaimed, or W over
+ *	READING ────> TAKING ────────────> LOADING ────> GRACE ──────────────────────> SERVING
+ *	   ^                                 │             │                              │
+ *	   └──── lost the cell, or its lease (TL) ran out ─┴──────────────────────────────┘
  *
  * Leaving leadership forgets everything: the nodes have it all, and reclaim it from the next epoch.
  *
  * Time (protocol.md): a session is believed dead W = TS (1 + rho) / (1 - rho) + 50 ms after its
- *last renewal arrived; a leader serves until TL after it sent its last successful SWAP.
+ * last renewal arrived; a leader serves until TL after it sent its last successful SWAP.
  */
 #ifndef LOCKCORE_MASTER_H
 #define LOCKCORE_MASTER_H

@@ -3,15 +3,15 @@
  * Who vouches for which file (protocol rule 7).
  *
  * The session that changed a file last has its whole record and reclaims it; those that changed it
- *before have older ones, which lose against it. When the file goes, nobody may bring it back: the
- *one that removed it keeps the memory of its end (a tombstone) until all the others have forgotten
- *it.
+ * before have older ones, which lose against it. When the file goes, nobody may bring it back: the
+ * one that removed it keeps the memory of its end (a tombstone) until all the others have forgotten
+ * it.
  *
- *	unlink by S ──> reply with REPLY_TOMB to S ──acked──> FORGET to each other ──acked──> FORGET
- *to S
+ *	removal by S ──> reply with REPLY_TOMB to S ──acked──> FORGET to each other
+ *	                                                       ──acked──> FORGET to S
  *
  * Each arrow waits for the one before, so that at every moment some node knows of the end, or all
- *that know of the file's life still would say so.
+ * that know of the file's life still would say so.
  */
 #include "lockcore/master_internal.h"
 

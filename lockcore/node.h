@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Node: a node's half of the protocol. It holds the session, knows until when to believe in it,
- *carries the programs' requests to the master in order, and keeps what it would have to reclaim.
+ * carries the programs' requests to the master in order, and keeps what it would have to reclaim.
  *
  * It does no I/O and has no clock: inputs are the calls that take `now`, outputs are drained
- *afterwards. After every batch of inputs, and at node_deadline, the owner of the loop does
+ * afterwards. After every batch of inputs, and at node_deadline, the owner of the loop does
  *
  *	node_tick(n, now);
  *	while (node_next_answer(n, now, &answer)) …   to the program
@@ -17,14 +17,14 @@
  *	JOINING ───────────> OPEN ──────────────────────────────> JOINING, with a new instance
  *	   └───── node_leave ──┴──> LEAVING ── FAREWELL, 2 s ──> LEFT
  *
- * A failed renewal, second by second, with TS = 10 s, renewals every 2.5 s and the drift bound of 1
- *%: 0.00  the node sends a renewal; it is acknowledged: the node believes until 10.00 0.00+ the
- *master receives it: the session expires at W = 10.25 after this, at the earliest 2.50  the next
- *renewal is lost; so are all that follow 3.25+ 1.3 periods without acknowledgement: the node says
- *HELLO to any master it can reach 10.00  the node stops believing: its descriptors give EIO, lock
- *calls that wait fail 10.20  the latest that this moment can be on the master's clock, each clock
- *being off by 1 % 10.25+ the master deletes the session durably, then frees what it held and grants
- *it to others
+ * A failed renewal, second by second: TS = 10 s, renewals every 2.5 s, a drift bound of 1 %.
+ *	 0.00  the node sends a renewal; it is acknowledged: the node believes until 10.00
+ *	 0.00+ the master receives it: the session expires W = 10.25 after this, at the earliest
+ *	 2.50  the next renewal is lost; so are all that follow
+ *	 5.75  1.3 periods without acknowledgement: the node says HELLO to any master it reaches
+ *	10.00  the node stops believing: its descriptors give EIO, lock calls that wait fail
+ *	10.20  the latest this can be on the master's clock, each clock being off by 1 %
+ *	10.25+ the master deletes the session durably, then frees and grants what it held
  */
 #ifndef LOCKCORE_NODE_H
 #define LOCKCORE_NODE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The programs' requests: one request, one answer, however reply, signal, outage and lapse cross
- *(rule 13).
+ * (rule 13).
  *
  *	            session              QUEUED (locks)
  *	submitted ─────────> sent ───────────────────────> waiting

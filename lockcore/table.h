@@ -4,8 +4,8 @@
  *
  * It is a file system in memory and knows clients by number only: no session, lease or network. The
  * master asks it for the whole cluster. Every call is one atomic step; time is an argument; what a
- *step does to others (a waiter granted, a file gone) is drained afterwards with table_next_grant
- *and table_next_gone.
+ * step does to others (a waiter granted, a file gone) is drained afterwards with table_next_grant
+ * and table_next_gone.
  *
  *	table_create(t, &make, now, &attr)     a name and an open handle
  *	table_lock(t, &want, &got)             granted, refused, or queued under want.req
@@ -210,7 +210,7 @@ enum status table_restore_wait(struct table *t, const struct table_want *want, u
 /*
  * Links the names, drops what nobody keeps (holders that are not alive as alive() tells, files
  * without a name or handle), and grants what waits first. Returns how many names could not be
- * linked because two files claim one (never legal, protocol rule 6; the higher inode number has it)
+ * linked because two files claim one (never legal, protocol rule 6; the one that got it later has it)
  * or for want of memory.
  */
 size_t table_restore_end(struct table *t, struct moment now,

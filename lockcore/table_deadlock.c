@@ -5,8 +5,8 @@
  *	requester ──wants──> range ──held by──> owner ──waits for──> range ──held by──> … requester?
  *
  * Looked for when a request is about to wait: nobody who is granted something waits at that moment,
- *so a circle can only be closed by a new waiter. As in fcntl(2) an owner is a process, one that
- *waits in several threads waits for all of it, and flocks take no part.
+ * so a circle can only be closed by a new waiter. As in fcntl(2) an owner is a process, one that
+ * waits in several threads waits for all of it, and flocks take no part.
  */
 #include "lockcore/table_internal.h"
 

@@ -7,7 +7,7 @@
  *	            └ waiters, in the queue
  *
  * A name (dentry) is held by a client or lives on the use of its inode; an inode lives as long as
- *it has a name or a handle.
+ * it has a name or a handle.
  */
 #ifndef LOCKCORE_TABLE_INTERNAL_H
 #define LOCKCORE_TABLE_INTERNAL_H
@@ -190,7 +190,7 @@ static inline const char *dentry_name(const struct dentry *d)
 /* Links a new name; the caller has checked that it is free. NULL: no memory, nothing changed. */
 struct dentry *dentry_link(struct table *t, struct inode *parent, const char *name,
 			   struct inode *inode, struct client *holder);
-/* Links, and notes what make says of its maker; held unless make is NULL or plain is set. */
+/* Links, and notes what make says of its maker; held by the maker unless plain is set. */
 struct dentry *dentry_make(struct table *t, struct inode *parent, const struct table_make *make,
 			   struct inode *inode, bool plain, struct moment now);
 void dentry_unlink(struct table *t, struct dentry *d, struct moment now);

@@ -3,8 +3,8 @@
  * dlock-master: one poll loop around the core's master half.
  *
  *	peers ──endpoint──> wire ──> master (lockcore) ──operations──> store (a thread)
- *──outcomes──┐ ^                             │  ^ │ └──────────── packets ────────┘
- *└────────────────────────────────────────────────────────┘
+ *	  ^                           │      ^                             │
+ *	  └───────── packets ─────────┘      └────────── outcomes ─────────┘
  */
 #include <errno.h>
 #include <poll.h>

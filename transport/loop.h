@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Loop: what a daemon's poll loop takes from the system besides its peers: the clocks, one timer
- *for the core's deadline, and the signals that end it, as descriptors to poll.
+ * for the core's deadline, and the signals that end it, as descriptors to poll.
  *
  *	loop_init(&loop);
  *	for (;;) {
