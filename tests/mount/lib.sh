@@ -113,6 +113,14 @@ on_end() {
 
 LIB=$(realpath "${BASH_SOURCE[0]}")
 
+# Whoever makes a mount namespace while we run (a container, a build) gets copies of the mounts in
+# ours, and a daemon serves until the last copy is unmounted: so nobody is to see them.
+own_namespace() {
+	[ -z "${MOUNT_TEST_NAMESPACE:-}" ] || return 0
+	unshare --mount true 2>/dev/null || skip "real mounts need the right to mount"
+	MOUNT_TEST_NAMESPACE=1 exec unshare --mount bash "$0"
+}
+
 # The test's directory is a tmpfs: its files are the witnesses, and its mount says that a test may
 # mount at all.
 setup() {
@@ -120,6 +128,7 @@ setup() {
 	if [ ! -c /dev/fuse ] || ! { : </dev/fuse; } 2>/dev/null; then
 		skip "real mounts need /dev/fuse"
 	fi
+	own_namespace
 	T=$(mktemp -d /tmp/dlock-mount.XXXXXX) || exit 1
 	if ! mount -t tmpfs -o mode=755 dlock-test "$T" 2>/dev/null; then
 		rmdir "$T"
