@@ -38,12 +38,15 @@ static char fuse_said[WHY_BYTES];
 /* libfuse's last line goes into ours, so that an error is one line. */
 static void on_fuse_log(enum fuse_log_level level, const char *format, va_list args)
 {
+	static bool ended = true;
 	size_t len;
 
 	if (level > FUSE_LOG_WARNING)
 		return;
-	vsnprintf(fuse_said, sizeof(fuse_said), format, args);
+	len = ended ? 0 : strlen(fuse_said); /* it says a line in pieces */
+	vsnprintf(fuse_said + len, sizeof(fuse_said) - len, format, args);
 	len = strlen(fuse_said);
+	ended = len && fuse_said[len - 1] == '\n';
 	while (len && fuse_said[len - 1] == '\n')
 		fuse_said[--len] = '\0';
 }
@@ -97,7 +100,7 @@ static int find_mountpoint(struct options *o)
 		return cannot(
 			o->mountpoint,
 			errno == ENOENT ? "there is no such directory; make it first"
-			: errno == ENOTCONN
+			: errno == ENOTCONN || errno == ECONNABORTED
 				? "a mount whose daemon is gone is in the way; umount it first"
 				: strerror(errno));
 	if (!S_ISDIR(st.stx_mode))
