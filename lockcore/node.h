@@ -34,10 +34,12 @@
 
 #define NODE_MASTERS_MAX 16
 
-/* How long a call that is no lock wait goes on after a signal before it is given up: long enough
- * that a master that lives answers first, since no local file system interrupts such calls at all.
+/*
+ * How long a call goes on after a signal before it is given up: long enough that a master that lives
+ * answers first. No local file system interrupts calls other than lock waits at all; and a wait that
+ * ends with the master's word ends for all nodes at the same moment.
  */
-#define NODE_PATIENCE_NS (100 * NS_PER_MS)
+#define NODE_PATIENCE_NS (250 * NS_PER_MS)
 
 /* How often a HELLO is repeated while nobody has answered it. */
 #define NODE_HELLO_NS (250 * NS_PER_MS)
@@ -80,9 +82,11 @@ uint64_t node_submit(struct node *n, const struct message *request, void *cookie
 		     struct moment now);
 
 /*
- * A signal has come for a call. A waiting lock request is answered at once (STATUS_INTERRUPTED, and
- * what the master may have granted meanwhile is given back before any later request of this node);
- * any other call is given NODE_PATIENCE. Fine for a call that has been answered.
+ * A signal has come for a call. A waiting lock request is taken back: the answer is the master's
+ * (STATUS_INTERRUPTED, or STATUS_OK if the grant came first). When no master is connected, or says
+ * nothing for NODE_PATIENCE, it is STATUS_INTERRUPTED without one, and what may have been granted is
+ * given back before any later request of this node. Any other call is given NODE_PATIENCE. Fine for
+ * a call that has been answered.
  */
 void node_interrupt(struct node *n, uint64_t call, struct moment now);
 

@@ -325,6 +325,32 @@ static void give_up(struct node *n, struct call *c, enum status status)
 	}
 }
 
+/* From now on the call goes on for NODE_PATIENCE at most. */
+static void hurry(struct node *n, struct call *c, struct moment now)
+{
+	int64_t at = now.boot_ns + NODE_PATIENCE_NS;
+
+	if (!deadline_is_set(&c->deadline) || c->deadline.at_ns > at)
+		deadline_set(&n->deadlines, &c->deadline, at);
+}
+
+/*
+ * Rule 13: what the master has decided by the time it hears of the signal stands, so that whoever is
+ * told EINTR knows that the lock is free of him on every node (contract 2.1, 5.3). Whom no master
+ * can hear gets his answer at once, and a silent one has NODE_PATIENCE.
+ */
+static void interrupt_wait(struct node *n, struct call *c, struct moment now)
+{
+	if (n->state != NODE_OPEN || !c->sent || (!n->up[n->master] && !c->weakened)) {
+		give_up(n, c, STATUS_INTERRUPTED);
+		return;
+	}
+	if (!c->cancelled)
+		ask_to_cancel(n, c);
+	if (!c->weakened)
+		hurry(n, c, now);
+}
+
 void node_interrupt(struct node *n, uint64_t call, struct moment now)
 {
 	struct call *c;
@@ -336,12 +362,10 @@ void node_interrupt(struct node *n, uint64_t call, struct moment now)
 	if (c->request->kind == MESSAGE_RENAME)
 		return; /* a move that nobody heard of could not be undone */
 	c->late = STATUS_INTERRUPTED;
-	if (c->weakened)
-		ask_to_cancel(n, c);
-	else if (c->request->kind == MESSAGE_LOCK && (c->request->flags & LOCK_WAIT))
-		give_up(n, c, STATUS_INTERRUPTED);
-	else if (c->deadline.at_ns > now.boot_ns + NODE_PATIENCE_NS)
-		deadline_set(&n->deadlines, &c->deadline, now.boot_ns + NODE_PATIENCE_NS);
+	if (c->request->kind == MESSAGE_LOCK && (c->request->flags & LOCK_WAIT))
+		interrupt_wait(n, c, now);
+	else
+		hurry(n, c, now);
 }
 
 void node_calls_tick(struct node *n, struct moment now)

@@ -27,7 +27,7 @@ static struct queue queue_up(struct sim *s)
 	return q;
 }
 
-/* The signal comes while the grant is on its way: the lock is given back, and the next has it. */
+/* The signal comes while the grant is on its way: what was decided stands, and nobody overtakes. */
 static void test_grant_crosses_interrupt(void **state)
 {
 	struct sim *s = story_begin(3);
@@ -36,11 +36,36 @@ static void test_grant_crosses_interrupt(void **state)
 	story_unlock(s, &q.f[0]);
 	sim_run_for(s, HOP + HOP / 2);
 	request_interrupt(s, q.waits[0]);
-	story_wait(s, q.waits[0], HOP / 4);
-	assert_int_equal(q.waits[0]->status, STATUS_INTERRUPTED);
+	story_wait(s, q.waits[0], HOP);
+	assert_int_equal(q.waits[0]->status, STATUS_OK);
+	assert_false(q.waits[1]->answered);
+	story_unlock(s, &q.f[1]);
 	story_wait(s, q.waits[1], 10 * HOP);
 	assert_int_equal(q.waits[1]->status, STATUS_OK);
 	story_end(s);
+}
+
+/* Who hears that a wait was interrupted finds nothing of it left on any node, at once (rule 13). */
+static void test_interrupted_wait_is_seen_by_others(void **state)
+{
+	for (int64_t at = 0; at < 4 * HOP; at += HOP / 5) {
+		struct sim *s = story_begin(3);
+		struct opened f = story_make(s, 0, "f", 0), g = story_make(s, 1, "f", 0);
+		struct opened h = story_make(s, 2, "f", 0);
+		struct request *wait, *try;
+
+		story_lock(s, &f);
+		wait = story_flock(s, &g, LOCK_EXCLUSIVE, true);
+		sim_run_for(s, 10 * HOP);
+		story_unlock(s, &f);
+		sim_run_for(s, at);
+		if (!wait->answered)
+			request_interrupt(s, wait);
+		story_wait(s, wait, 3 * HOP);
+		try = story_wait(s, story_flock(s, &h, LOCK_EXCLUSIVE, false), 3 * HOP);
+		assert_int_equal(try->status, wait->status == STATUS_OK ? STATUS_BUSY : STATUS_OK);
+		story_end(s);
+	}
 }
 
 static void test_interrupt_after_grant_is_success(void **state)
@@ -68,7 +93,7 @@ static void test_interrupt_at_any_moment(void **state)
 		sim_run_for(s, at);
 		if (!q.waits[0]->answered)
 			request_interrupt(s, q.waits[0]);
-		story_wait(s, q.waits[0], HOP);
+		story_wait(s, q.waits[0], 3 * HOP);
 		if (q.waits[0]->status == STATUS_OK)
 			story_unlock(s, &q.f[1]);
 		story_wait(s, q.waits[1], 10 * HOP);
@@ -255,7 +280,7 @@ static void test_interrupt_without_master(void **state)
 	sim_run_for(s, 200 * NS_PER_MS);
 	request_interrupt(s, lock);
 	request_interrupt(s, lookup);
-	assert_int_equal(story_wait(s, lock, HOP)->status, STATUS_INTERRUPTED);
+	assert_int_equal(story_wait(s, lock, NODE_PATIENCE_NS + HOP)->status, STATUS_INTERRUPTED);
 	assert_int_equal(story_wait(s, lookup, NODE_PATIENCE_NS + HOP)->status, STATUS_INTERRUPTED);
 	story_end(s);
 }
@@ -345,6 +370,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grant_crosses_interrupt),
+		cmocka_unit_test(test_interrupted_wait_is_seen_by_others),
 		cmocka_unit_test(test_interrupt_after_grant_is_success),
 		cmocka_unit_test(test_interrupt_at_any_moment),
 		cmocka_unit_test(test_lost_release_is_sent_again),
