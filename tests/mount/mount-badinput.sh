@@ -105,7 +105,7 @@ case_no_dev_fuse() {
 	# shellcheck disable=SC2016
 	for hide in 'mount --bind /dev/null /dev/fuse' 'mount -t tmpfs none /dev'; do
 		for how in '' -f; do
-			refused 1 "$T/point.*/dev/fuse" unshare -m sh -c \
+			refused 1 "$T/point.*/dev/fuse" unshare -m --propagation unchanged sh -c \
 				"$hide && exec \"\$@\"" sh "$DLOCKFS" "$URL" "$T/point" $how
 		done
 	done
