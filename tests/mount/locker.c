@@ -271,13 +271,14 @@ static void on_signal(int sig)
 	(void)sig;
 }
 
-/* A shell without job control makes its background programs ignore SIGINT. */
+/* A shell without job control makes its background programs ignore SIGINT; nohup, SIGHUP. */
 static void set_signals(void)
 {
 	struct sigaction interrupt = {.sa_handler = on_signal};
 	struct sigaction restart = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
 	signal(SIGINT, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
 	signal(SIGCHLD, SIG_IGN);
 	sigaction(SIGUSR1, &interrupt, NULL);
 	sigaction(SIGUSR2, &restart, NULL);
