@@ -42,7 +42,8 @@ const struct range *range_blocker(const struct range *list, const struct range *
 
 static bool same_lock(const struct range *a, const struct range *b)
 {
-	return range_same_owner(a, b) && a->handle == b->handle && a->mode == b->mode;
+	return range_same_owner(a, b) && a->ino == b->ino && a->handle == b->handle &&
+	       a->mode == b->mode;
 }
 
 const struct range *range_covering(const struct range *list, const struct range *want)
@@ -124,7 +125,7 @@ int range_set(struct range **list, const struct range *want, struct range *spare
 	int growth = 0;
 
 	DL_FOREACH_SAFE (*list, held, next) {
-		if (!range_same_owner(held, want))
+		if (!range_same_owner(held, want) || held->ino != want->ino)
 			continue;
 		if (same_lock(held, want) && touch(held, &merged)) {
 			merged.start = held->start < merged.start ? held->start : merged.start;

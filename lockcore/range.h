@@ -4,9 +4,9 @@
  * ranges split and merge (fcntl(2), "Advisory record locking"). A flock is the same over the whole
  * range, owned by its handle.
  *
- * In a list no two ranges conflict, one owner's ranges never overlap, and its touching ranges of
- * one mode and handle are one. The table keeps what is granted in such lists, and a node what it
- * holds itself.
+ * In a list no two ranges of one file conflict, one owner's ranges of a file never overlap, and its
+ * touching ranges of one mode and handle are one. The table keeps what is granted in such lists, and
+ * a node what it holds itself.
  */
 #ifndef LOCKCORE_RANGE_H
 #define LOCKCORE_RANGE_H
@@ -18,6 +18,7 @@ struct range {
 	uint64_t client;	   /* client and owner together are the owner */
 	uint64_t owner;		   /* LOCK_FLOCK: the handle */
 	uint64_t handle;	   /* what it was taken through, and is dropped with */
+	uint64_t ino;		   /* of that; in one list there may be ranges of several files */
 	int64_t start, end;	   /* inclusive */
 	uint64_t token;
 	uint32_t pid;
@@ -36,8 +37,8 @@ bool range_conflicts(const struct range *a, const struct range *b);
 /* A range of the list that conflicts with want; NULL: none. */
 const struct range *range_blocker(const struct range *list, const struct range *want);
 /*
- * The range of the list that already gives want's owner, through the same handle, want's mode over
- * all of want; NULL: none. One that does so makes the request a no-op and keeps its token.
+ * The range of the list that already gives want's owner, through the same handle of the same file,
+ * want's mode over all of want; NULL: none. One that does so makes the request a no-op and keeps its token.
  */
 const struct range *range_covering(const struct range *list, const struct range *want);
 
@@ -46,8 +47,8 @@ bool range_reserve(struct range *spares[RANGE_SPARES]);
 void range_unreserve(struct range *spares[RANGE_SPARES]);
 
 /*
- * Sets want's range to want's mode for its owner (LOCK_NONE: unlocks it), using up what it needs of
- * the spares. Who calls has checked for conflicts. Returns by how many ranges the list has grown.
+ * Sets want's range of want's file to want's mode for its owner (LOCK_NONE: unlocks it), using up
+ * what it needs of the spares. Who calls has checked for conflicts. Returns by how many ranges the list has grown.
  */
 int range_set(struct range **list, const struct range *want, struct range *spares[RANGE_SPARES]);
 

@@ -43,8 +43,8 @@ static void free_inodes(struct table *t)
 		if (inode->dir)
 			free(inode->dir->slots);
 		free(inode->dir);
+		free(inode->last_name);
 		free(inode->content);
-		free(inode->locks);
 		free(inode);
 	}
 }

@@ -17,6 +17,9 @@
  * table_drop_client, or ttl_ns after its last touch. A directory that has names in it outlives its
  * holder until it is empty.
  *
+ * A lock belongs to the name (contract 5.5): files of which one was removed and another made under
+ * the name share their locks and their queue.
+ *
  * An inode whose last name and last handle are gone is gone. Memory for a step is allocated before
  * anything changes: STATUS_NO_MEMORY means that nothing happened.
  */
@@ -188,7 +191,8 @@ bool table_next_gone(struct table *t, uint64_t *ino);
 struct table_record {
 	struct attr attr;
 	struct link links[LINKS_MAX];
-	size_t link_count;   /* 0 exactly if attr.nlink is 0 */
+	size_t link_count;   /* if attr.nlink is 0: 1 for the name it had last, whose locks are its
+			      own too (contract 5.5), or 0 */
 	const void *content; /* attr.size bytes if full */
 	bool full;
 };

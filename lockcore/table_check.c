@@ -10,6 +10,8 @@ static void check_locks_of(const struct lockset *set, enum lock_kind kind)
 		assert(a->kind == kind && a->mode != LOCK_NONE);
 		assert(a->start >= 0 && a->start <= a->end && a->token);
 		for (b = a->next; b; b = b->next) {
+			if (a->ino != b->ino)
+				continue; /* each was granted before they met */
 			assert(!range_conflicts(a, b));
 			assert(!range_same_owner(a, b) || !range_overlap(a, b));
 		}
@@ -57,6 +59,37 @@ static void check_dir(const struct inode *inode)
 	       !inode_is_below(inode->dentries->parent, inode));
 }
 
+static void check_last_name(const struct inode *inode)
+{
+	const struct dentry *d = inode->last_name;
+	const struct dentry *lost;
+
+	if (!d)
+		return;
+	assert(!inode->nlink && !inode->dir && d->inode == inode && !d->holder);
+	if (!d->parent)
+		return;
+	DL_FOREACH2 (d->parent->dir->lost, lost, inode_next)
+		if (lost == d)
+			break;
+	assert(lost && d->parent->ino == dentry_parent(d));
+}
+
+/* Kin have all their locks in one set, and each knows it. */
+static void check_members(const struct inode *inode)
+{
+	const struct lockset *set = inode->locks;
+	const struct inode *member;
+	bool found = false;
+
+	assert(set->granted[LOCK_FLOCK] || set->granted[LOCK_RANGE] || set->queue);
+	DL_FOREACH2 (set->members, member, set_next) {
+		assert(member->locks == set);
+		found = found || member == inode;
+	}
+	assert(found);
+}
+
 static void check_inode(const struct table *t, const struct inode *inode)
 {
 	const struct dentry *d;
@@ -81,8 +114,10 @@ static void check_inode(const struct table *t, const struct inode *inode)
 		check_dir(inode);
 	DL_FOREACH2 (inode->handles, h, inode_next)
 		assert(h->inode == inode);
+	check_last_name(inode);
 	if (!inode->locks)
 		return;
+	check_members(inode);
 	check_locks_of(inode->locks, LOCK_FLOCK);
 	check_locks_of(inode->locks, LOCK_RANGE);
 	check_queue(t, inode->locks);

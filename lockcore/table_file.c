@@ -81,12 +81,16 @@ void inode_put(struct table *t, struct inode *inode, struct moment now)
 {
 	if (inode->dentries || in_use(inode) || inode->ino == ROOT_INO || inode->restore)
 		return;
-	assert(!inode->nlink && !inode->locks);
+	assert(!inode->nlink);
+	lockset_leave(inode);
+	lost_unlist(inode);
 	HASH_DEL(t->inodes, inode);
 	t->files--;
 	t->content_bytes -= inode->size;
-	if (inode->dir)
+	if (inode->dir) {
+		lost_unlist_all(inode->dir);
 		free(inode->dir->slots);
+	}
 	free(inode->dir);
 	inode->dir = NULL;
 	inode->limbo_end_ns = now.boot_ns ? now.boot_ns + TABLE_LIMBO_NS : 0;

@@ -36,14 +36,15 @@ struct dir {
 	size_t count; /* slots in use, removed ones included */
 	size_t room;
 	size_t live;
-	uint32_t subdirs; /* of live */
+	uint32_t subdirs;    /* of live */
+	struct dentry *lost; /* names that inodes in use had last (table_kin.c) */
 };
 
 struct dentry {
 	UT_hash_handle hh; /* table.dentries, by key */
 	struct inode *inode;
 	struct inode *parent;
-	struct dentry *inode_prev, *inode_next; /* inode.dentries */
+	struct dentry *inode_prev, *inode_next; /* inode.dentries; or dir.lost */
 	struct client *holder;			/* NULL: lives on use */
 	struct dentry *held_prev, *held_next;	/* holder.held */
 	uint64_t maker_req;
@@ -68,9 +69,11 @@ struct inode {
 	int64_t atime_ns, mtime_ns, ctime_ns;
 	unsigned char *content; /* size bytes; NULL if 0 */
 	struct dentry *dentries;
+	struct dentry *last_name; /* of a file without a name: the one it lost last */
 	struct handle *handles;
-	struct lockset *locks; /* made with the first lock request */
-	struct dir *dir;       /* directories only */
+	struct lockset *locks;		   /* made with the first lock request; shared by kin */
+	struct inode *set_prev, *set_next; /* lockset.members */
+	struct dir *dir;		   /* directories only */
 	struct restore *restore;
 	struct inode *gone_next; /* table.gone */
 	int64_t limbo_end_ns;	 /* table.limbo: remembered until then */
@@ -110,7 +113,9 @@ struct waiter {
 	struct range *spares[RANGE_SPARES];
 };
 
+/* The locks of an inode, or of several that share a name (table_kin.c). */
 struct lockset {
+	struct inode *members;
 	struct range *granted[2]; /* by enum lock_kind */
 	struct waiter *queue;	  /* both kinds, first come first */
 };
@@ -187,6 +192,14 @@ static inline const char *dentry_name(const struct dentry *d)
 {
 	return (const char *)d->key + sizeof(uint64_t);
 }
+/* The directory's number, also when the directory is gone. */
+static inline uint64_t dentry_parent(const struct dentry *d)
+{
+	uint64_t ino;
+
+	memcpy(&ino, d->key, sizeof(ino));
+	return ino;
+}
 /* Links a new name; the caller has checked that it is free. NULL: no memory, nothing changed. */
 struct dentry *dentry_link(struct table *t, struct inode *parent, const char *name,
 			   struct inode *inode, struct client *holder);
@@ -194,8 +207,12 @@ struct dentry *dentry_link(struct table *t, struct inode *parent, const char *na
 struct dentry *dentry_make(struct table *t, struct inode *parent, const struct table_make *make,
 			   struct inode *inode, bool plain, struct moment now);
 void dentry_unlink(struct table *t, struct dentry *d, struct moment now);
-/* The name stands for another inode from now on; the old one loses it. */
-void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, struct moment now);
+/* Memory for a lost name of so many bytes, for dentry_replace and lost_keep. NULL: none. */
+struct dentry *dentry_lost(size_t name_len);
+void dentry_set_key(struct dentry *d, uint64_t parent, const char *name);
+/* The name stands for another inode from now on; the old one loses it, and may keep the spare. */
+void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, struct dentry *spare,
+		    struct moment now);
 /* The holder is gone; the name stays as long as something else keeps it. */
 void dentry_orphan(struct table *t, struct dentry *d, struct moment now);
 void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make *make,
@@ -209,6 +226,22 @@ enum status name_check(const char *name);
 void lockset_settle(struct table *t, struct inode *inode);
 /* Its locks and waiters; the caller settles. */
 void lockset_drop_handle(struct table *t, struct handle *h);
+
+/* table_kin.c */
+/* Finds or makes; NULL: no memory. */
+struct lockset *lockset_make(struct inode *inode);
+void lockset_leave(struct inode *inode);
 void lockset_free_if_empty(struct inode *inode);
+/* The queue, by tickets. */
+void lockset_sort(struct lockset *set);
+/* From now on the inode shares the locks of its kin; the caller settles. */
+void lockset_join_kin(struct table *t, struct inode *inode);
+/* d, no longer a name of the table, is what the inode was called last: it is the inode's now. */
+void lost_keep(struct table *t, struct inode *inode, struct dentry *d);
+/* The inode is in use (again), or no longer: only then its last name counts. */
+void lost_list(struct table *t, struct inode *inode);
+void lost_unlist(struct inode *inode);
+/* The directory ends. */
+void lost_unlist_all(struct dir *dir);
 
 #endif

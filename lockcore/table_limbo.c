@@ -12,6 +12,7 @@
 
 static void inode_free(struct inode *inode)
 {
+	free(inode->last_name);
 	free(inode->content);
 	free(inode);
 }
@@ -57,6 +58,7 @@ struct inode *limbo_revive(struct table *t, uint64_t ino)
 	}
 	t->files++;
 	t->content_bytes += inode->size;
+	lost_list(t, inode);
 	return inode;
 }
 

@@ -64,16 +64,6 @@ static bool must_wait(const struct lockset *set, const struct range *want,
 	return false;
 }
 
-void lockset_free_if_empty(struct inode *inode)
-{
-	struct lockset *set = inode->locks;
-
-	if (!set || set->granted[0] || set->granted[1] || set->queue)
-		return;
-	free(set);
-	inode->locks = NULL;
-}
-
 static void grow(struct table *t, int by)
 {
 	t->locks += (uint64_t)(int64_t)by;
@@ -118,9 +108,9 @@ void lockset_settle(struct table *t, struct inode *inode)
 	struct lockset *set = inode->locks;
 	struct waiter *w;
 
-	if (!set || t->restoring)
+	if (!set)
 		return;
-	while ((w = first_due(set)))
+	while (!t->restoring && (w = first_due(set)))
 		waiter_grant(t, set, w);
 	lockset_free_if_empty(inode);
 }
@@ -142,6 +132,7 @@ static enum status want_range(struct table *t, const struct table_want *want, st
 		.client = want->client,
 		.owner = want->kind == LOCK_FLOCK ? want->handle : want->owner,
 		.handle = want->handle,
+		.ino = want->ino,
 		.start = want->start,
 		.end = want->end,
 		.pid = want->pid,
@@ -154,9 +145,7 @@ static enum status want_range(struct table *t, const struct table_want *want, st
 /* The lockset of an inode, made if need be, and the memory for one range. */
 static bool reserve(struct inode *inode, struct range *spares[RANGE_SPARES])
 {
-	if (!inode->locks)
-		inode->locks = calloc(1, sizeof(*inode->locks));
-	if (inode->locks && range_reserve(spares))
+	if (lockset_make(inode) && range_reserve(spares))
 		return true;
 	lockset_free_if_empty(inode);
 	return false;
@@ -246,6 +235,7 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 			grant_now(t, h->inode, &lock, spares, got);
 		return STATUS_OK;
 	}
+	lockset_join_kin(t, h->inode);
 	if (!reserve(h->inode, spares))
 		return STATUS_NO_MEMORY;
 	covering = range_covering(h->inode->locks->granted[lock.kind], &lock);
@@ -270,6 +260,7 @@ enum status table_test_lock(struct table *t, const struct table_want *want,
 
 	if (status != STATUS_OK)
 		return status;
+	lockset_join_kin(t, h->inode);
 	if (h->inode->locks)
 		blocker = range_blocker(h->inode->locks->granted[lock.kind], &lock);
 	*out = (struct table_holder){0};
@@ -344,6 +335,7 @@ enum status table_restore_lock(struct table *t, const struct table_want *want, u
 	else
 		grow(t, range_set(granted, &lock, spares));
 	range_unreserve(spares);
+	lockset_free_if_empty(h->inode);
 	return status;
 }
 
@@ -365,6 +357,7 @@ enum status table_restore_wait(struct table *t, const struct table_want *want, u
 		return STATUS_NO_MEMORY;
 	w = enqueue(t, h, &lock, want->req, spares);
 	range_unreserve(spares);
+	lockset_free_if_empty(h->inode);
 	if (!w)
 		return STATUS_NO_MEMORY;
 	w->ticket = ticket; /* table_restore_end sorts */

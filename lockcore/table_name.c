@@ -145,6 +145,13 @@ void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make
 	d->token = table_next_token(t);
 }
 
+/* What was granted under the name while other files had it counts for this one. */
+static void take_over_locks(struct table *t, struct inode *inode)
+{
+	lockset_join_kin(t, inode);
+	lockset_settle(t, inode);
+}
+
 struct dentry *dentry_make(struct table *t, struct inode *parent, const struct table_make *make,
 			   struct inode *inode, bool plain, struct moment now)
 {
@@ -155,6 +162,7 @@ struct dentry *dentry_make(struct table *t, struct inode *parent, const struct t
 		return NULL;
 	dentry_set_maker(t, d, make, plain ? NULL : client);
 	dentry_touched(t, d, now);
+	take_over_locks(t, inode);
 	inode_use_changed(t, inode, now);
 	dir_touched(parent, now);
 	inode_use_changed(t, parent, now);
@@ -187,20 +195,42 @@ void dentry_unlink(struct table *t, struct dentry *d, struct moment now)
 	dir_remove(parent->dir, d);
 	if (d->holder)
 		DL_DELETE2(d->holder->held, d, held_prev, held_next);
-	free(d);
+	if (inode->nlink || inode->dir)
+		free(d);
+	else
+		lost_keep(t, inode, d);
 	inode_use_changed(t, parent, now);
 	inode_put(t, inode, now);
 	inode_put(t, parent, now);
 }
 
-void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, struct moment now)
+struct dentry *dentry_lost(size_t name_len)
+{
+	return calloc(1, sizeof(struct dentry) + sizeof(uint64_t) + name_len + 1);
+}
+
+void dentry_set_key(struct dentry *d, uint64_t parent, const char *name)
+{
+	d->key_len = name_key(d->key, parent, name);
+}
+
+void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, struct dentry *spare,
+		    struct moment now)
 {
 	struct inode *old = d->inode;
 
 	assert(!old->dir || !old->dir->live);
 	deadline_clear(&t->lives, &d->life);
 	detach(d, now);
+	if (old->nlink || old->dir) {
+		free(spare);
+	} else {
+		dentry_set_key(spare, d->parent->ino, dentry_name(d));
+		spare->token = d->token;
+		lost_keep(t, old, spare);
+	}
 	attach(d, inode);
+	take_over_locks(t, inode);
 	inode_put(t, old, now);
 }
 

@@ -14,7 +14,9 @@ struct restore {
 	uint64_t content_version; /* of the one that the content comes from; 0: none yet */
 	uint64_t content_size;	  /* that it brought; what the inode has beyond is zero */
 	bool refused;		  /* one of the names could not be linked */
-	struct message *names;	  /* its links; none if it was removed */
+	bool nameless;		  /* its one link, if any, is the name that it had last */
+	struct message *names;	  /* its links */
+	struct dentry *spare;	  /* of a file in use: for the name that it may have lost */
 };
 
 static void take_attr(struct inode *inode, const struct attr *attr)
@@ -33,7 +35,7 @@ static struct message *copy_names(const struct table_record *record)
 {
 	return message_copy(&(struct message){
 		.links = record->links,
-		.link_count = record->attr.nlink ? record->link_count : 0,
+		.link_count = record->link_count,
 	});
 }
 
@@ -41,6 +43,7 @@ static void take_names(struct restore *r, const struct table_record *record, str
 {
 	message_free(r->names);
 	r->names = names;
+	r->nameless = !record->attr.nlink;
 	r->version = record->attr.version;
 	r->size = record->attr.size;
 }
@@ -119,7 +122,7 @@ static bool is_possible_attr(const struct attr *attr)
 static bool is_possible(const struct table *t, const struct table_record *record)
 {
 	const struct attr *attr = &record->attr;
-	size_t max = S_ISDIR(attr->mode) ? 1 : LINKS_MAX;
+	size_t max = S_ISDIR(attr->mode) || !attr->nlink ? 1 : LINKS_MAX;
 
 	if (attr->ino > t->epoch_base || !attr->version || !is_possible_attr(attr) ||
 	    record->link_count > max || (attr->nlink && !record->link_count))
@@ -196,8 +199,12 @@ enum status table_restore_open(struct table *t, uint64_t client, uint64_t handle
 	struct inode *inode = inode_find(t, ino);
 
 	t->restoring = true;
-	if (!inode || inode->dir)
+	if (!inode || !inode->restore || inode->dir)
 		return STATUS_STALE;
+	if (!inode->restore->spare)
+		inode->restore->spare = dentry_lost(NAME_MAX_BYTES);
+	if (!inode->restore->spare)
+		return STATUS_NO_MEMORY;
 	return table_add_handle(t, client, handle, inode);
 }
 
@@ -251,6 +258,19 @@ static bool is_kept(const struct ending *e, const struct inode *inode, const str
 			    (inode->dir && inode->dir->live));
 }
 
+/* The inode is in use without a name: this one was its last. */
+static void lose_restored(struct table *t, struct inode *inode, const struct link *link)
+{
+	struct restore *r = inode->restore;
+
+	if (!r->spare || inode->nlink || inode->last_name)
+		return;
+	dentry_set_key(r->spare, link->parent, link->name);
+	r->spare->token = link->token;
+	lost_keep(t, inode, r->spare);
+	r->spare = NULL;
+}
+
 static void link_names(struct table *t, struct inode *inode, struct ending *e)
 {
 	struct restore *r = inode->restore;
@@ -258,7 +278,7 @@ static void link_names(struct table *t, struct inode *inode, struct ending *e)
 	for (size_t i = 0; i < r->names->link_count; i++) {
 		struct link link = r->names->links[i];
 
-		if (!is_kept(e, inode, &link))
+		if (r->nameless || !is_kept(e, inode, &link))
 			continue;
 		if (link.holder && !e->alive(e->arg, link.holder)) {
 			link.holder = 0; /* as dentry_orphan does */
@@ -292,11 +312,6 @@ static int by_ino_falling(const struct inode *a, const struct inode *b)
 	return a->ino > b->ino ? -1 : a->ino < b->ino;
 }
 
-static int by_ticket(const struct waiter *a, const struct waiter *b)
-{
-	return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
-}
-
 /* A name that is not linked again is a change of the file. */
 static void finish(struct table *t, struct inode *inode, struct moment now)
 {
@@ -304,16 +319,29 @@ static void finish(struct table *t, struct inode *inode, struct moment now)
 	enum status status = inode_resize(t, inode, r->size);
 
 	assert(status == STATUS_OK); /* it never grows here */
-	if (inode->nlink < r->names->link_count)
+	if (inode->nlink < (r->nameless ? 0 : r->names->link_count))
 		inode_changed(inode, now);
 	message_free(r->names);
+	free(r->spare);
 	free(r);
 	inode->restore = NULL;
 	if (inode->locks)
-		DL_SORT(inode->locks->queue, by_ticket);
+		lockset_sort(inode->locks);
 	inode_touched(t, inode, now);
 	lockset_settle(t, inode);
 	inode_put(t, inode, now);
+}
+
+/* What a dead session's name, one that another file has got, and one removed before stood for. */
+static void lose_names(struct table *t)
+{
+	struct inode *inode;
+
+	for (inode = t->inodes; inode; inode = inode->hh.next)
+		for (size_t i = 0; inode->restore && i < inode->restore->names->link_count; i++)
+			lose_restored(t, inode, &inode->restore->names->links[i]);
+	for (inode = t->inodes; inode; inode = inode->hh.next)
+		lockset_join_kin(t, inode);
 }
 
 /* Files before directories, and inner directories before outer ones: what is in one may keep it. */
@@ -347,6 +375,7 @@ size_t table_restore_end(struct table *t, struct moment now,
 	bury(t);
 	HASH_SRT(hh, t->inodes, by_ino_falling);
 	link_all(t, &e);
+	lose_names(t);
 	HASH_ITER (hh, t->inodes, inode, next)
 		if (inode->restore)
 			finish(t, inode, now);
@@ -355,9 +384,15 @@ size_t table_restore_end(struct table *t, struct moment now,
 
 static size_t record_links(const struct inode *inode, struct link *links)
 {
-	const struct dentry *d;
+	const struct dentry *d = inode->last_name;
 	size_t count = 0;
 
+	if (d)
+		links[count++] = (struct link){
+			.parent = dentry_parent(d),
+			.token = d->token,
+			.name = dentry_name(d),
+		};
 	DL_FOREACH2 (inode->dentries, d, inode_next)
 		links[count++] = (struct link){
 			.parent = d->parent->ino,

@@ -172,7 +172,7 @@ enum status table_rename(struct table *t, uint64_t parent, const char *name,
 {
 	struct client *client = table_client(t, make->client);
 	struct inode *old_parent, *new_parent, *inode;
-	struct dentry *from, *to;
+	struct dentry *from, *to, *spare;
 	enum status status = dir_find(t, parent, name, &old_parent, &from);
 
 	*replaced = (struct attr){0};
@@ -186,11 +186,14 @@ enum status table_rename(struct table *t, uint64_t parent, const char *name,
 	inode_attr(inode, out);
 	if (to && to->inode == inode)
 		return STATUS_OK; /* two names of one file: rename(2) does nothing */
-	if (!client)
+	spare = to ? dentry_lost(strlen(make->name)) : NULL;
+	if (!client || (to && !spare)) {
+		free(spare);
 		return STATUS_NO_MEMORY;
+	}
 	if (to) {
 		attr_without(to->inode, now, replaced);
-		dentry_replace(t, to, inode, now);
+		dentry_replace(t, to, inode, spare, now);
 		dentry_set_maker(t, to, make, client);
 		dentry_touched(t, to, now);
 		dir_touched(new_parent, now);

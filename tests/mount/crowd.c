@@ -6,7 +6,8 @@
  *	                                        one wins, and removes it for the next round
  *	crowd count KIND TOTAL WITNESS PATH...  TOTAL times one of them takes the lock of its PATH
  *	                                        and adds one to WITNESS/counter; KIND is flock,
- *	                                        posix, ofd or excl
+ *	                                        posix, ofd, excl, or removed: a flock on a file
+ *	                                        that its holder removes before he lets go
  *
  * One process for each PATH; all PATHs are one file on several mounts. The witness of an overlap is
  * mkdir(WITNESS/inside), which needs no lock. Prints one line, exit 1 if what it says is bad.
@@ -125,9 +126,9 @@ static int take(const char *kind, const char *path)
 		return fd;
 	}
 	fd = open(path, O_CREAT | O_RDWR, 0600);
-	rc = !strcmp(kind, "flock")   ? flock(fd, LOCK_EX)
-	     : !strcmp(kind, "posix") ? fcntl(fd, F_SETLKW, &all)
-				      : fcntl(fd, F_OFD_SETLKW, &all);
+	rc = !strcmp(kind, "flock") || !strcmp(kind, "removed") ? flock(fd, LOCK_EX)
+	     : !strcmp(kind, "posix")				? fcntl(fd, F_SETLKW, &all)
+								: fcntl(fd, F_OFD_SETLKW, &all);
 	if (fd < 0 || rc < 0)
 		bad("lock");
 	return fd;
@@ -141,6 +142,9 @@ static void release(const char *kind, const char *path, int fd, long round)
 
 	if (!strcmp(kind, "excl"))
 		rc = unlink(path);
+	else if (!strcmp(kind, "removed"))
+		rc = unlink(path) < 0 && errno != ENOENT ? -1
+							 : 0; /* another may have been quicker */
 	else if (round % 2)
 		rc = !strcmp(kind, "flock")   ? flock(fd, LOCK_UN)
 		     : !strcmp(kind, "posix") ? fcntl(fd, F_SETLK, &all)

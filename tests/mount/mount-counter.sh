@@ -47,4 +47,9 @@ case_lock_files_admit_two() {
 	count excl 200
 }
 
+# On a local file system two get in: one with the removed file, one with its successor.
+case_removed_lock_files_admit_two() {
+	count removed 600
+}
+
 run_cases

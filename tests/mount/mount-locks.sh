@@ -334,6 +334,21 @@ case_a_grant_crosses_a_signal_and_is_lost() {
 	note "$got of 100 got the lock before the signal"
 }
 
+case_a_file_made_anew_forgets_who_holds_its_name() {
+	three anew
+	want ok p flock 0 ex
+	want ok q unlink "$T/b/anew"
+	want ok q open 1 bc "$T/b/anew"
+	want EAGAIN q flock 1 ex nb
+	want ok r open 1 b "$T/c/anew"
+	send r flock 1 ex
+	waits r c
+	want ok p flock 0 un
+	granted r
+	want EAGAIN p flock 0 ex nb
+	want EAGAIN q flock 0 ex nb
+}
+
 case_a_dead_process_keeps_its_lock() {
 	local i killed
 	for i in 1 2 3; do

@@ -327,6 +327,54 @@ static void test_store_put_back(void **state)
 	story_end(s);
 }
 
+/*
+ * Contract 5.5 over a restart: f was removed while node 0 had it locked and was made again, and
+ * node 1 waits. The remover's record alone says what the old file was called.
+ */
+static void test_restart_keeps_the_lock_of_a_removed_file(void **state)
+{
+	struct sim *s = story_begin(3);
+	struct opened old = story_make(s, 0, "f", 0), new, third;
+	struct request *wait, *try;
+
+	story_lock(s, &old);
+	assert_int_equal(story_unlink(s, 1, "f"), STATUS_OK);
+	new = story_make(s, 1, "f", 0);
+	wait = story_flock(s, &new, LOCK_EXCLUSIVE, true);
+	sim_run_for(s, 100 * NS_PER_MS);
+	story_restart(s);
+	story_grace_over(s);
+	assert_false(wait->answered);
+	third = story_make(s, 2, "f", 0);
+	assert_int_equal(third.ino, new.ino);
+	try = story_wait(s, story_flock(s, &third, LOCK_SHARED, false), NS_PER_SEC);
+	assert_int_equal(try->status, STATUS_BUSY);
+	story_unlock(s, &old);
+	story_wait(s, wait, NS_PER_SEC);
+	assert_int_equal(wait->status, STATUS_OK);
+	story_end(s);
+}
+
+/* The same, of a lock file whose holder died while others had it open. */
+static void test_restart_keeps_the_lock_of_an_expired_file(void **state)
+{
+	struct sim *s = story_begin(3);
+	struct opened f = story_make(s, 0, "f", OPEN_EXCL), g = story_make(s, 1, "f", 0), h;
+	struct request *try;
+
+	story_close(s, &f);
+	story_lock(s, &g);
+	sim_crash_node(s, 0);
+	sim_run_for(s, 12 * NS_PER_SEC);
+	assert_int_equal(story_lookup(s, 2, "f"), STATUS_NO_ENTRY);
+	story_restart(s);
+	story_grace_over(s);
+	h = story_make(s, 2, "f", OPEN_EXCL);
+	try = story_wait(s, story_flock(s, &h, LOCK_SHARED, false), NS_PER_SEC);
+	assert_int_equal(try->status, STATUS_BUSY);
+	story_end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +391,8 @@ int main(void)
 		cmocka_unit_test(test_grace_ends_without_the_dead),
 		cmocka_unit_test(test_late_reclaim_lapses),
 		cmocka_unit_test(test_store_put_back),
+		cmocka_unit_test(test_restart_keeps_the_lock_of_a_removed_file),
+		cmocka_unit_test(test_restart_keeps_the_lock_of_an_expired_file),
 	};
 
 	cmocka_set_test_filter(getenv("CMOCKA_TEST_FILTER"));
