@@ -31,6 +31,7 @@ void channel_push(struct channel *c, struct message *m)
 	m->seq = ++c->last_seq;
 	DL_APPEND(c->kept, m);
 	c->count++;
+	c->bytes += message_wire_bound(m);
 	if (!c->unsent)
 		c->unsent = m;
 }
@@ -51,8 +52,9 @@ bool channel_acked(struct channel *c, uint64_t ack, struct moment now)
 		struct message *m = c->kept;
 
 		DL_DELETE(c->kept, m);
-		message_free(m);
 		c->count--;
+		c->bytes -= message_wire_bound(m);
+		message_free(m);
 	}
 	c->acked = ack;
 	c->resend_ns = CHANNEL_RESEND_MIN_NS;

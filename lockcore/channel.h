@@ -31,6 +31,7 @@ struct channel {
 	struct message *kept;	/* sent and unsent, by seq */
 	struct message *unsent; /* the first of them to be sent next; NULL: none */
 	size_t count;		/* of kept */
+	size_t bytes;		/* of kept, as message_wire_bound has it */
 	uint64_t last_seq;	/* of the message pushed last */
 	uint64_t acked;		/* the other end has everything up to here */
 	uint64_t received;	/* we have everything up to here */

@@ -48,8 +48,14 @@
 #define MASTER_SWAP_GAP_SHARE  16
 
 #define MASTER_SESSIONS_MAX 10000 /* HELLOs beyond are not answered */
-#define MASTER_REPLIES_MAX  256	  /* answers to HELLO and BYE not yet drained; more are dropped */
-#define MASTER_EVENTS_MAX   64	  /* not yet drained; the oldest give way */
+/*
+ * What is kept at most for a session that acknowledges nothing, before it is ended: 250,000 small
+ * messages, so that a partition shorter than the lease costs nobody his session whatever the others
+ * do meanwhile.
+ */
+#define MASTER_UNHEARD_MAX_BYTES (UINT64_C(128) << 20)
+#define MASTER_REPLIES_MAX	 256 /* answers to HELLO and BYE not yet drained; more are dropped */
+#define MASTER_EVENTS_MAX	 64  /* not yet drained; the oldest give way */
 
 struct master;
 
@@ -86,6 +92,7 @@ enum master_event_kind {
 	MASTER_EVENT_LEFT,	/* node said BYE */
 	MASTER_EVENT_TAKEN,	/* node: refused, its id has a live session */
 	MASTER_EVENT_RECLAIM_REFUSED, /* node: it claimed what it cannot have; text */
+	MASTER_EVENT_UNHEARD,	      /* node: it acknowledges nothing, and is ended */
 	MASTER_EVENT_STRANGER,	      /* peer sent requests for a session that is unknown */
 };
 

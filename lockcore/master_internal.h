@@ -59,6 +59,7 @@ struct session {
 	enum session_state state;
 	uint32_t peer; /* where it was heard of last */
 	bool said_bye;
+	int64_t reclaim_end_ns; /* RECLAIMING: no promise after this until it is done */
 	struct deadline expiry; /* DYING: when to ask the store again */
 	struct deadline wake;	/* the channel's */
 	struct channel channel;

@@ -91,6 +91,13 @@ void session_ready(struct master *m, struct session *s)
 	DL_APPEND2(m->ready, s, ready_prev, ready_next);
 }
 
+static void end_unheard(struct master *m, struct session *s)
+{
+	if (s->state != SESSION_DYING)
+		master_tell(m, MASTER_EVENT_UNHEARD, s, 0, NULL);
+	session_kill(m, s);
+}
+
 void session_push(struct master *m, struct session *s, const struct message *msg)
 {
 	struct message *copy = message_copy(msg);
@@ -101,6 +108,8 @@ void session_push(struct master *m, struct session *s, const struct message *msg
 	}
 	channel_push(&s->channel, copy);
 	session_ready(m, s);
+	if (s->channel.bytes > MASTER_UNHEARD_MAX_BYTES)
+		end_unheard(m, s);
 }
 
 static void reply_to(struct master *m, uint32_t peer, uint64_t instance,
@@ -130,6 +139,7 @@ void session_kill(struct master *m, struct session *s)
 	s->state = SESSION_DYING;
 	deadline_clear(&m->expiries, &s->expiry);
 	deadline_clear(&m->wakes, &s->wake);
+	table_drop_waiters(m->table, s->instance);
 	if (!master_op(m, ENGINE_DELETE, s))
 		m->doomed = true;
 }
@@ -206,6 +216,12 @@ static int64_t rest_ns(const struct master *m, const struct session *s, struct m
 	return s->state == SESSION_DYING || end < now.boot_ns ? 1 : end - now.boot_ns;
 }
 
+/* Who reclaims without end would keep grace going for all: W is enough, then its lease runs out. */
+static bool may_promise(const struct session *s, struct moment now)
+{
+	return s->state != SESSION_RECLAIMING || now.boot_ns < s->reclaim_end_ns;
+}
+
 static void hello_again(struct master *m, struct session *s, uint32_t peer,
 			const struct message *msg, struct moment now)
 {
@@ -219,8 +235,12 @@ static void hello_again(struct master *m, struct session *s, uint32_t peer,
 	/* The write that is under way vouches only for the HELLO that came before it (rule 2). */
 	if (s->state == SESSION_REGISTERING)
 		return;
-	if (s->state == SESSION_ABSENT)
+	if (s->state == SESSION_ABSENT) {
 		s->state = SESSION_RECLAIMING;
+		s->reclaim_end_ns = now.boot_ns + master_wait_ns(m->config.lease_ns);
+	}
+	if (!may_promise(s, now))
+		return;
 	channel_rewind(&s->channel);
 	extend(m, s, now);
 	owe(m, &s->welcome, msg->stamp_ns, now);
@@ -280,7 +300,7 @@ static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
 static void on_renew(struct master *m, struct session *s, const struct message *msg,
 		     struct moment now)
 {
-	if (!s || !is_alive(s))
+	if (!s || !is_alive(s) || !may_promise(s, now))
 		return;
 	extend(m, s, now);
 	owe(m, &s->renewed, msg->stamp_ns, now);

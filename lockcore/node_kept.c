@@ -127,11 +127,26 @@ static void resize_content(struct node *n, struct kept *k, size_t size)
 	k->content = content;
 }
 
+/* A whole record; one whose content is not as long as it says is kept without. */
 static void take_record(struct node *n, struct kept *k, const struct message *m)
 {
 	take_names(n, k, m);
-	set_content(n, k, m->data, m->data_len);
+	if (m->data_len == m->attr.size)
+		set_content(n, k, m->data, m->data_len);
+	else
+		lose_content(k);
 	k->attr = m->attr;
+}
+
+/* Can the reply's size be that of the content once the request is done? A master is not trusted
+ * with our memory. */
+static bool fits(const struct message *request, const struct message *reply)
+{
+	uint64_t size = reply->attr.size, at = (uint64_t)reply->start;
+
+	if (request->kind != MESSAGE_WRITE || !request->data_len)
+		return size <= CONTENT_MAX_BYTES;
+	return size <= CONTENT_MAX_BYTES && at <= size && request->data_len <= size - at;
 }
 
 /* Repeats on the own copy what the request did to the content at the master. */
@@ -160,7 +175,7 @@ static void apply_change(struct node *n, const struct message *request, const st
 		take_names(n, k, reply);
 	if (request->kind == MESSAGE_MKDIR || request->kind == MESSAGE_SYMLINK)
 		set_content(n, k, request->data, request->data_len);
-	else if (k->full && k->attr.version + 1 == reply->attr.version)
+	else if (k->full && k->attr.version + 1 == reply->attr.version && fits(request, reply))
 		repeat_change(n, k, request, reply);
 	else
 		lose_content(k);

@@ -175,6 +175,20 @@ void table_close(struct table *t, uint64_t client, uint64_t handle, struct momen
 		handle_close(t, h, now);
 }
 
+void table_drop_waiters(struct table *t, uint64_t id)
+{
+	struct client *client;
+	struct handle *h;
+
+	HASH_FIND(hh, t->clients, &id, sizeof(id), client);
+	if (!client)
+		return;
+	DL_FOREACH2 (client->handles, h, client_next)
+		handle_drop_waiters(t, h);
+	DL_FOREACH2 (client->handles, h, client_next)
+		lockset_settle(t, h->inode);
+}
+
 /* What is in a directory goes before the directory; one that others have names in outlives its
  * holder. */
 static void drop_held(struct table *t, struct client *client, struct moment now)

@@ -169,6 +169,9 @@ bool table_cancel(struct table *t, uint64_t client, uint64_t req);
 
 /* ---- Life ---- */
 
+/* A client that is about to end waits for nothing any more (protocol rule 9); it keeps what it
+ * holds. */
+void table_drop_waiters(struct table *t, uint64_t client);
 /* Everything of a client ends: held names, handles, locks, waiting requests. */
 void table_drop_client(struct table *t, uint64_t client, struct moment now);
 /* Removes the names whose idle time is over. */

@@ -238,7 +238,7 @@ static bool plainly_allowed(const struct inode *inode, uint32_t uid)
 }
 
 struct inode *inode_make(struct table *t, uint32_t type, const struct table_make *make,
-			 struct moment now)
+			 const struct inode *parent, struct moment now)
 {
 	struct inode *inode = inode_new(t, t->epoch_base + FIRST_INO + t->inos + 1);
 
@@ -249,7 +249,9 @@ struct inode *inode_make(struct table *t, uint32_t type, const struct table_make
 	inode->version = 1;
 	inode->mode = type | (make->mode & 07777);
 	inode->uid = make->uid;
-	inode->gid = make->gid;
+	inode->gid = parent->mode & S_ISGID ? parent->gid : make->gid;
+	if (type == S_IFDIR)
+		inode->mode |= parent->mode & S_ISGID;
 	inode->atime_ns = inode->mtime_ns = inode->ctime_ns = now.wall_ns;
 	return inode;
 }
@@ -257,7 +259,7 @@ struct inode *inode_make(struct table *t, uint32_t type, const struct table_make
 static enum status make_file(struct table *t, struct inode *parent, const struct table_make *make,
 			     struct moment now, struct attr *out)
 {
-	struct inode *inode = inode_make(t, S_IFREG, make, now);
+	struct inode *inode = inode_make(t, S_IFREG, make, parent, now);
 	enum status status;
 
 	if (!inode)

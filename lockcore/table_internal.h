@@ -166,9 +166,10 @@ void inode_use_changed(struct table *t, struct inode *inode, struct moment now);
 void dentry_touched(struct table *t, struct dentry *d, struct moment now);
 /* A touch or a write: the life of its names counts from now. */
 void inode_touched(struct table *t, struct inode *inode, struct moment now);
-/* A new inode of this type and the maker's mode, without names; it counts as a file. */
+/* A new inode of this type and the maker's mode, without names; it counts as a file. Its group is
+ * the maker's, or that of a set-group-ID directory (mkdir(2)). */
 struct inode *inode_make(struct table *t, uint32_t type, const struct table_make *make,
-			 struct moment now);
+			 const struct inode *parent, struct moment now);
 
 /* table_deadlock.c */
 /* Would waiting for what is in want's way never end? */
@@ -224,7 +225,8 @@ enum status name_check(const char *name);
 
 /* table_lock.c */
 void lockset_settle(struct table *t, struct inode *inode);
-/* Its locks and waiters; the caller settles. */
+/* Its waiters; its locks too; the caller settles. */
+void handle_drop_waiters(struct table *t, struct handle *h);
 void lockset_drop_handle(struct table *t, struct handle *h);
 
 /* table_kin.c */

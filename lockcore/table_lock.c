@@ -299,12 +299,17 @@ bool table_cancel(struct table *t, uint64_t client, uint64_t req)
 	return true;
 }
 
+void handle_drop_waiters(struct table *t, struct handle *h)
+{
+	while (h->waiters)
+		waiter_free(t, h->waiters);
+}
+
 void lockset_drop_handle(struct table *t, struct handle *h)
 {
 	struct lockset *set = h->inode->locks;
 
-	while (h->waiters)
-		waiter_free(t, h->waiters);
+	handle_drop_waiters(t, h);
 	if (!set)
 		return;
 	for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++)

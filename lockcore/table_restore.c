@@ -170,6 +170,9 @@ enum status table_restore_file(struct table *t, const struct table_record *recor
 		return restore_root(t, &record->attr);
 	if (!is_possible(t, record))
 		return STATUS_INVALID;
+	/* Records of files that are gone may come too, but not without end. */
+	if (!inode_find(t, record->attr.ino) && t->files / 2 >= t->max_files)
+		return STATUS_NO_SPACE;
 	inode = restoring_inode(t, record->attr.ino);
 	if (!inode)
 		return STATUS_NO_MEMORY;

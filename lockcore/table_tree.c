@@ -28,7 +28,7 @@ enum status table_mkdir(struct table *t, const struct table_make *make, struct m
 
 	if (status != STATUS_OK)
 		return status;
-	inode = inode_make(t, S_IFDIR, make, now);
+	inode = inode_make(t, S_IFDIR, make, parent, now);
 	if (!inode)
 		return STATUS_NO_MEMORY;
 	inode->dir = calloc(1, sizeof(*inode->dir));
@@ -52,7 +52,7 @@ enum status table_symlink(struct table *t, const struct table_make *make, const 
 		return STATUS_NO_ENTRY;
 	if (len > SYMLINK_MAX_BYTES)
 		return STATUS_NAME_TOO_LONG;
-	inode = inode_make(t, S_IFLNK, make, now);
+	inode = inode_make(t, S_IFLNK, make, parent, now);
 	if (!inode)
 		return STATUS_NO_MEMORY;
 	inode->mode = S_IFLNK | 0777; /* symlink(7) */

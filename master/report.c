@@ -113,6 +113,10 @@ void report_event(struct report *r, struct endpoint *e, const struct master_even
 		log_error("%s: node %s reclaimed what it cannot have (%s); its session ends",
 			  r->name, event->node, event->text);
 		break;
+	case MASTER_EVENT_UNHEARD:
+		log_error("%s: node %s renews its lease but takes nothing in; its session ends",
+			  r->name, event->node);
+		break;
 	case MASTER_EVENT_STRANGER:
 		report_dropped(r, e, event->peer, "of a session that is unknown here");
 		break;

@@ -330,6 +330,25 @@ static void test_wrong_request_is_taken(void **state)
 	assert_int_equal(lock_count(*state), 0);
 }
 
+/* Rule 9: from when its end is decided on, not from when that is durable. */
+static void test_doomed_client_holds_up_the_queue(void **state)
+{
+	struct table *t = *state;
+	uint64_t ino = plain_file(t, "f");
+
+	opened_by(t, ino, 2);
+	opened_by(t, ino, 3);
+	lock_granted(t, flock_want(1, ino, S, 0));
+	lock_queued(t, flock_want(2, ino, X, 20));
+	lock_queued(t, flock_want(3, ino, S, 30));
+	table_drop_waiters(t, 2);
+	expect_grant(t, 3, 30);
+	table_drop_waiters(t, 1);
+	expect_no_grant(t);
+	lock_refused(t, flock_want(2, ino, X, 0));
+	table_drop_waiters(t, 99);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +368,7 @@ int main(void)
 		TABLE_TEST(test_same_mode_again_takes_a_new_token),
 		TABLE_TEST(test_close_leaves_a_lock_or_a_waiter),
 		TABLE_TEST(test_dying_client_is_granted_its_own_release),
+		TABLE_TEST(test_doomed_client_holds_up_the_queue),
 		TABLE_TEST(test_lock_of_an_unlinked_file_is_lost),
 		TABLE_TEST(test_token_falls),
 		TABLE_TEST(test_ticket_falls),

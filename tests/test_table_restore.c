@@ -418,6 +418,22 @@ static void test_table_is_freed_half_restored(void **state)
 	assert_ok(table_restore_gone(*state, INO + 1, 3));
 }
 
+static void test_one_client_claims_files_without_end(void **state)
+{
+	struct table *t = table_new(FIXTURE_EPOCH, 10, at(0));
+	struct table_record record = record_of(1, 0);
+	enum status status = STATUS_OK;
+	int claimed = 0;
+
+	for (; status == STATUS_OK && claimed < 100; claimed++) {
+		record.attr.ino = INO + (uint64_t)claimed;
+		status = restore(t, record);
+	}
+	assert_int_equal(status, STATUS_NO_SPACE);
+	assert_true(claimed > 10);
+	table_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +458,7 @@ int main(void)
 		TABLE_TEST(test_new_waiter_stands_before_restored_ones),
 		TABLE_TEST(test_client_that_dies_while_restoring_keeps_its_lock),
 		TABLE_TEST(test_table_is_freed_half_restored),
+		TABLE_TEST(test_one_client_claims_files_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -387,6 +387,24 @@ static void test_undo_takes_the_names_of_others_along(void **state)
 	assert_true(ino_at(*state, d, "f") != 0);
 }
 
+/* mkdir(2): what is made in a set-group-ID directory has its group, directories its bit too. */
+static void test_group_of_the_directory_is_forgotten(void **state)
+{
+	struct table *t = *state;
+	struct table_make make = make_in(1, ROOT_INO, "d");
+	struct attr attr;
+
+	make.mode = S_ISGID | 0775;
+	make.gid = 50;
+	assert_ok(table_mkdir(t, &make, at(0), &attr));
+	make = make_in(2, attr.ino, "inner");
+	make.gid = 60;
+	assert_ok(table_mkdir(t, &make, at(0), &attr));
+	assert_int_equal(attr.gid, 50);
+	assert_true(attr.mode & S_ISGID);
+	assert_int_equal(attr_of(t, file_in(t, 2, attr.ino, "f")).gid, 50);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +428,7 @@ int main(void)
 		TABLE_TEST(test_limit_of_files_is_passed),
 		TABLE_TEST(test_undo_removes_what_another_request_made),
 		TABLE_TEST(test_undo_takes_the_names_of_others_along),
+		TABLE_TEST(test_group_of_the_directory_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
