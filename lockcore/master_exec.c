@@ -83,6 +83,8 @@ static void exec_lookup(struct master *m, struct session *s, const struct messag
 	enum status status = msg->name ? table_lookup(m->table, msg->parent, msg->name, &r.attr)
 				       : STATUS_INVALID;
 
+	if (status == STATUS_OK)
+		r.token = table_name_token(m->table, msg->parent, msg->name);
 	reply(m, s, msg, &r, status);
 }
 
@@ -128,6 +130,16 @@ static bool made_before(struct master *m, const struct session *s, const struct 
 			return record.links[i].holder == s->instance &&
 			       record.links[i].maker_req == msg->req;
 	return false;
+}
+
+/*
+ * Did the name get what it stands for after the first try of a request, which is not to be touched
+ * then? Tokens grow, and msg->token is the highest that the node knew at that time.
+ */
+static bool named_since(struct master *m, const struct message *msg)
+{
+	return (msg->flags & MESSAGE_RETRY) && msg->name &&
+	       table_name_token(m->table, msg->parent, msg->name) > msg->token;
 }
 
 static void exec_create(struct master *m, struct session *s, const struct message *msg,
@@ -185,18 +197,21 @@ static void exec_rename(struct master *m, struct session *s, const struct messag
 			struct moment now)
 {
 	struct table_make make = as_make(s, msg);
-	struct attr replaced;
+	struct attr replaced = {0};
 	struct message r = {0};
 	enum status status;
 
 	make.parent = msg->target;
 	make.name = msg->name2 ? msg->name2 : "";
-	status = table_rename(m->table, msg->parent, msg->name ? msg->name : "", &make,
-			      (msg->flags & MOVE_NOREPLACE) != 0, now, &r.attr, &replaced);
+	if (made_before(m, s, msg, msg->target, msg->name2, &r.attr))
+		status = STATUS_OK;
+	else if (named_since(m, msg))
+		status = STATUS_NO_ENTRY;
+	else
+		status = table_rename(m->table, msg->parent, msg->name ? msg->name : "", &make,
+				      (msg->flags & MOVE_NOREPLACE) != 0, now, &r.attr, &replaced);
 	if (status == STATUS_OK && replaced.ino)
 		lost_name(m, s, &replaced, &r);
-	if (status == STATUS_NO_ENTRY && made_before(m, s, msg, msg->target, msg->name2, &r.attr))
-		status = STATUS_OK;
 	reply_changed(m, s, msg, &r, status);
 }
 
@@ -235,26 +250,13 @@ static void exec_write(struct master *m, struct session *s, const struct message
 	reply_changed(m, s, msg, &r, status);
 }
 
-/*
- * Was what a first try meant to remove removed before? What has the name now was made after it and
- * is not to be touched: inode numbers grow, and msg->ino is the highest that the node knew then.
- */
-static bool removed_before(struct master *m, const struct message *msg)
-{
-	struct attr attr;
-
-	return (msg->flags & MESSAGE_RETRY) && !msg->target && msg->name &&
-	       table_lookup(m->table, msg->parent, msg->name, &attr) == STATUS_OK &&
-	       attr.ino > msg->ino;
-}
-
 static void exec_unlink(struct master *m, struct session *s, const struct message *msg,
 			struct moment now)
 {
 	struct message r = {0};
 	enum status status = STATUS_OK;
 
-	if (!removed_before(m, msg)) {
+	if (msg->target || !named_since(m, msg)) {
 		status = table_unlink(m->table, msg->parent, msg->name ? msg->name : "",
 				      (msg->flags & UNLINK_DIR) != 0, s->instance, msg->target, now,
 				      &r.attr);

@@ -91,13 +91,14 @@ enum message_kind {
 	MESSAGE_OPEN,	 /* ino, flags, pid, handle, version */
 	MESSAGE_READ,	 /* ino, start (offset), length */
 	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND), data, version */
-	/* parent, name; flags: UNLINK_DIR for rmdir; ino: the highest the node knew at the first
+	/* parent, name; flags: UNLINK_DIR for rmdir; token: the highest the node knew at the first
 	   try; target: 0, or only if made by this req (undo) */
 	MESSAGE_UNLINK,
 	MESSAGE_MKDIR,	 /* parent, name, mode, uid, gid, pid, ttl_ns */
 	MESSAGE_SYMLINK, /* the same, data: what it points to */
 	MESSAGE_LINK,	 /* ino, parent, name, uid, pid, ttl_ns, version */
-	MESSAGE_RENAME,	 /* parent, name, target (new parent), name2, flags, uid, pid, ttl_ns */
+	/* parent, name, target (new parent), name2, flags, uid, pid, ttl_ns; token as of UNLINK */
+	MESSAGE_RENAME,
 	MESSAGE_READDIR, /* ino, start (cookie to go on after) */
 	MESSAGE_STATFS,
 	MESSAGE_LOCK, /* ino, handle, owner, lock (kind, mode), start, end, flags (LOCK_WAIT), pid
@@ -114,7 +115,8 @@ enum message_kind {
 	MESSAGE_RECLAIM_WAIT, /* req, ino, handle, owner, lock, start, end, ticket, pid */
 	MESSAGE_RECLAIM_DONE,
 	/* master to node */
-	MESSAGE_REPLY, /* req, status, and by request: attr, start, token, data, entries, lock, pid,
+	MESSAGE_REPLY,	/* req, status, and by request: attr, start, token (of the lock, or of the
+			  name looked up), data, entries, lock, pid,
 			  parent, links; flags (REPLY_*) */
 	MESSAGE_QUEUED, /* req, ticket: the lock request waits; its REPLY comes later */
 	MESSAGE_VOUCH,	/* as RECLAIM_FILE: keep this record from now on */

@@ -119,14 +119,13 @@ static void send(struct node *n, struct call *c)
 {
 	struct message m;
 
-	/* A retry must not remove what was made under the name after the first try. */
-	if (c->request->kind == MESSAGE_UNLINK && !c->sent)
-		c->request->ino = n->ino_seen;
+	/* A retry must not remove or move what got the name after the first try. */
+	if ((c->request->kind == MESSAGE_UNLINK || c->request->kind == MESSAGE_RENAME) && !c->sent)
+		c->request->token = n->token_seen;
 	m = *c->request;
 	if (c->sent)
 		m.flags |= MESSAGE_RETRY;
-	if (m.kind != MESSAGE_UNLINK)
-		m.version = kept_version(n, m.ino);
+	m.version = kept_version(n, m.ino);
 	kept_release(n, &m, &c->weakened);
 	node_push(n, &m);
 	c->sent = true;
@@ -416,6 +415,16 @@ void node_queued(struct node *n, const struct message *m)
 	deadline_clear(&n->deadlines, &c->deadline); /* it waits as long as it has to */
 }
 
+/* Names got by this time have no higher token. */
+static void note_tokens(struct node *n, const struct message *m)
+{
+	if (m->token > n->token_seen)
+		n->token_seen = m->token;
+	for (size_t i = 0; i < m->link_count; i++)
+		if (m->links[i].token > n->token_seen)
+			n->token_seen = m->links[i].token;
+}
+
 void node_reply(struct node *n, struct message **slot, struct moment now)
 {
 	const struct message *m = *slot;
@@ -424,8 +433,7 @@ void node_reply(struct node *n, struct message **slot, struct moment now)
 	HASH_FIND(hh, n->calls, &m->req, sizeof(m->req), c);
 	if (!c)
 		return;
-	if (m->attr.ino > n->ino_seen)
-		n->ino_seen = m->attr.ino;
+	note_tokens(n, m);
 	if (m->status == STATUS_OK)
 		kept_apply(n, c->request, m);
 	else

@@ -102,7 +102,7 @@ struct node {
 	struct call *drained; /* the one lent by node_next_answer */
 	struct deadlines deadlines;
 	uint64_t reqs, handles_made;
-	uint64_t ino_seen; /* the highest that a reply told of; inode numbers grow */
+	uint64_t token_seen; /* the highest that a reply told of */
 	struct node_handle *handles;
 	struct node_handle *lapsed;
 	struct kept *kept;

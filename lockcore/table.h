@@ -65,6 +65,8 @@ struct table_make {
 };
 
 enum status table_lookup(struct table *t, uint64_t parent, const char *name, struct attr *out);
+/* The fencing token of the name's making; 0: there is no such name. */
+uint64_t table_name_token(struct table *t, uint64_t parent, const char *name);
 /* A STATUS_STALE from any call by inode number: there is no such inode (any more). */
 enum status table_getattr(struct table *t, uint64_t ino, struct attr *out);
 

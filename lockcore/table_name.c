@@ -275,6 +275,14 @@ enum status table_lookup(struct table *t, uint64_t parent, const char *name, str
 	return STATUS_OK;
 }
 
+uint64_t table_name_token(struct table *t, uint64_t parent, const char *name)
+{
+	const struct dentry *d =
+		name_check(name) == STATUS_OK ? dentry_find(t, parent, name) : NULL;
+
+	return d ? d->token : 0;
+}
+
 enum status table_list(struct table *t, uint64_t ino, uint64_t cookie, struct entry *entries,
 		       size_t max, size_t *count, bool *end)
 {

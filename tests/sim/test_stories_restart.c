@@ -179,6 +179,59 @@ static void test_retried_removal_spares_the_successor(void **state)
 	story_end(s);
 }
 
+/* The name goes to a file that is older than the one that was removed. */
+static void test_retried_removal_spares_what_was_moved_there(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct message unlink = {.kind = MESSAGE_UNLINK, .parent = ROOT_INO, .name = "e"};
+	struct message move = {.kind = MESSAGE_RENAME,
+			       .parent = ROOT_INO,
+			       .name = "old",
+			       .target = ROOT_INO,
+			       .name2 = "e"};
+	struct message look = {.kind = MESSAGE_LOOKUP, .parent = ROOT_INO, .name = "e"};
+	struct opened old = story_make(s, 1, "old", 0), e;
+	struct request *r;
+
+	e = story_make(s, 0, "e", 0);
+	assert_true(old.ino < e.ino);
+	story_cut(s, 0, false, true);
+	r = request_submit(s, 0, &unlink, NULL);
+	sim_run_for(s, 10 * HOP);
+	assert_int_equal(story_status(s, 1, &move), STATUS_OK);
+	story_restart(s);
+	story_cut(s, 0, false, false);
+	assert_int_equal(story_wait(s, r, 15 * NS_PER_SEC)->status, STATUS_OK);
+	assert_int_equal(story_ask(s, 0, &look)->reply->attr.ino, old.ino);
+	story_end(s);
+}
+
+/* "a" was moved to "b", and another has made "a" anew. */
+static void test_retried_move_takes_the_successor_along(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct message move = {.kind = MESSAGE_RENAME,
+			       .parent = ROOT_INO,
+			       .name = "a",
+			       .target = ROOT_INO,
+			       .name2 = "b"};
+	struct opened first = story_make(s, 0, "a", 0);
+	struct message look = {.kind = MESSAGE_LOOKUP, .parent = ROOT_INO, .name = "b"};
+	struct request *r;
+
+	story_cut(s, 0, false, true);
+	r = request_submit(s, 0, &move, NULL);
+	sim_run_for(s, 10 * HOP);
+	story_make(s, 1, "a", 0);
+	story_restart(s);
+	story_cut(s, 0, false, false);
+	story_wait(s, r, 15 * NS_PER_SEC);
+	assert_int_equal(story_lookup(s, 0, "a"), STATUS_OK);
+	if (r->status == STATUS_OK)
+		assert_int_equal(story_ask(s, 0, &look)->reply->attr.ino, first.ino);
+	story_end(s);
+}
+
 /* A retried O_EXCL finds the name that its first try made, if anybody remembers it. */
 static void test_retried_making_is_done_once(void **state)
 {
@@ -385,6 +438,8 @@ int main(void)
 		cmocka_unit_test(test_voucher_dies_in_grace),
 		cmocka_unit_test(test_removed_stays_removed),
 		cmocka_unit_test(test_retried_removal_spares_the_successor),
+		cmocka_unit_test(test_retried_removal_spares_what_was_moved_there),
+		cmocka_unit_test(test_retried_move_takes_the_successor_along),
 		cmocka_unit_test(test_retried_making_is_done_once),
 		cmocka_unit_test(test_given_up_write_is_not_undone),
 		cmocka_unit_test(test_second_crash_in_grace),
