@@ -114,6 +114,36 @@ case_a_childs_lock_goes_with_its_parents_close() {
 	granted q
 }
 
+# A process that inherited nothing is sent the descriptor, and the one that took the lock ends.
+case_a_passed_descriptor_loses_the_lock() {
+	local receiver
+	client q
+	want ok q open 0 bc "$T/b/pass"
+	receiver=$(python3 - "$T/a/pass" <<'END'
+import array, fcntl, os, signal, socket, sys
+here, there = socket.socketpair()
+pid = os.fork()
+if pid == 0:
+    os.close(1)
+    here.close()
+    data, ancillary, _, _ = there.recvmsg(1, socket.CMSG_SPACE(4))
+    there.send(b"x")
+    signal.pause()
+f = open(sys.argv[1], "w")
+fcntl.flock(f, fcntl.LOCK_EX)
+here.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [f.fileno()]))])
+here.recv(1)
+print(pid)
+END
+	)
+	record "$receiver" || fail "no receiver: $receiver"
+	want EAGAIN q flock 0 ex nb
+	send q flock 0 ex
+	waits q b
+	kill -KILL "$receiver"
+	granted q
+}
+
 case_a_duplicate_closed_frees_the_lock() {
 	three dup
 	want ok p flock 0 ex
