@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/caller.h"
 #include "fs/errors.h"
 #include "fs/fs.h"
 
@@ -76,6 +77,17 @@ void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct messag
 
 	if (a)
 		fs_ask_as(a, m);
+}
+
+void fs_note_caller(fuse_req_t req, struct message *m)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct caller caller;
+
+	caller_find(ctx->pid, &caller);
+	m->pid = caller.pid;
+	m->uid = ctx->uid;
+	memcpy(m->command, caller.command, sizeof(m->command));
 }
 
 bool fs_too_long(fuse_req_t req, const char *name)

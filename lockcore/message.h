@@ -197,8 +197,8 @@ struct link {
 	const char *name;
 };
 
-#define LINK_TTL_SET                                                                               \
-	0x1u /* ttl_ns was given to the file and not by a mount's option: it moves along */
+/* link.flags */
+#define LINK_TTL_SET 0x1u /* ttl_ns was given to the file and no mount's option: it moves along */
 
 /*
  * Who holds something, for people and for storage that fences. Of a name start to end is 0 to
