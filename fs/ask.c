@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/caller.h"
 #include "fs/errors.h"
 #include "fs/fs.h"
 
@@ -81,10 +80,11 @@ void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct messag
 
 void fs_note_caller(fuse_req_t req, struct message *m)
 {
+	const struct fs *fs = fuse_req_userdata(req);
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct caller caller;
 
-	caller_find(ctx->pid, &caller);
+	callers_find(fs->callers, ctx->pid, &caller);
 	m->pid = caller.pid;
 	m->uid = ctx->uid;
 	memcpy(m->command, caller.command, sizeof(m->command));

@@ -21,6 +21,7 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
+#include "fs/caller.h"
 #include "fs/options.h"
 #include "fs/xattr_text.h"
 #include "lockcore/node.h"
@@ -46,6 +47,7 @@ struct fs {
 	struct wire *wire;
 	struct endpoint *endpoints[NODE_MASTERS_MAX];
 	struct node *node;
+	struct callers *callers;
 	struct fuse_session *session; /* NULL: not made yet, or ended */
 	bool mounted;
 	bool ready;	     /* the kernel has said INIT and agreed */

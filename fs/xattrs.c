@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-#include "fs/caller.h"
 #include "fs/fs.h"
 
 #define USER_PREFIX "user."
@@ -25,6 +24,7 @@ static bool is_user(const char *name)
 static void ask_info(fuse_req_t req, fuse_ino_t ino, enum xattr xattr, size_t size)
 {
 	struct message m = {.kind = MESSAGE_GETINFO, .ino = ino};
+	const struct fs *fs = fuse_req_userdata(req);
 	struct asked *a = fs_asked_new(req, NULL);
 	struct caller caller;
 
@@ -33,7 +33,7 @@ static void ask_info(fuse_req_t req, fuse_ino_t ino, enum xattr xattr, size_t si
 	a->xattr = xattr;
 	a->size = size;
 	if (xattr == XATTR_TOKEN) { /* it depends on who asks */
-		caller_find(fuse_req_ctx(req)->pid, &caller);
+		callers_find(fs->callers, fuse_req_ctx(req)->pid, &caller);
 		m.pid = caller.pid;
 	}
 	fs_ask_as(a, &m);
