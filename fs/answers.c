@@ -187,7 +187,10 @@ static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *
 		break;
 	case MESSAGE_GETATTR:
 	case MESSAGE_SETATTR:
-		answer_attr(a, answer);
+		if (a->setxattr)
+			fuse_reply_err(a->req, 0);
+		else
+			answer_attr(a, answer);
 		break;
 	case MESSAGE_CREATE:
 	case MESSAGE_OPEN:
@@ -204,6 +207,9 @@ static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *
 		break;
 	case MESSAGE_STATFS:
 		answer_statfs(a, answer);
+		break;
+	case MESSAGE_GETINFO:
+		fs_answer_info(a, answer->reply);
 		break;
 	case MESSAGE_TESTLOCK:
 		answer_testlock(a, answer);

@@ -78,6 +78,18 @@ void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct messag
 		fs_ask_as(a, m);
 }
 
+void fs_note_caller(fuse_req_t req, struct message *m)
+{
+	const struct fs *fs = fuse_req_userdata(req);
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct caller caller;
+
+	callers_find(fs->callers, ctx->pid, &caller);
+	m->pid = caller.pid;
+	m->uid = ctx->uid;
+	memcpy(m->command, caller.command, sizeof(m->command));
+}
+
 bool fs_too_long(fuse_req_t req, const char *name)
 {
 	if (strlen(name) <= NAME_MAX_BYTES)

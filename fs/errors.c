@@ -36,5 +36,7 @@ int errors_errno(enum message_kind kind, enum status status)
 
 	if (status > STATUS_MAX)
 		return EIO;
+	if (kind == MESSAGE_SETATTR && status == STATUS_NO_ENTRY)
+		return ENODATA; /* files go by number here: what there is not is an attribute */
 	return lock ? table[status].lock : table[status].other;
 }

@@ -5,7 +5,9 @@
  *	main.c      from the command line to a mount that serves, and back to the shell
  *	serve.c     the loop: kernel, masters, time
  *	requests.c  what is agreed with the kernel, and the table of its requests, which are in
- *	            names.c, files.c and locks.c
+ *	            names.c, files.c, locks.c and xattrs.c
+ *	caller.c    who asks
+ *	xattr_text.c  the attributes as text
  *	ask.c       a request as a call of the core
  *	answers.c   the core's answers, to the kernel
  *	errors.c    the one table of errno
@@ -19,7 +21,9 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
+#include "fs/caller.h"
 #include "fs/options.h"
+#include "fs/xattr_text.h"
 #include "lockcore/node.h"
 #include "transport/endpoint.h"
 #include "transport/loop.h"
@@ -43,6 +47,7 @@ struct fs {
 	struct wire *wire;
 	struct endpoint *endpoints[NODE_MASTERS_MAX];
 	struct node *node;
+	struct callers *callers;
 	struct fuse_session *session; /* NULL: not made yet, or ended */
 	bool mounted;
 	bool ready;	     /* the kernel has said INIT and agreed */
@@ -58,13 +63,15 @@ struct fs {
 struct asked {
 	fuse_req_t req;
 	struct fuse_file_info fi;
-	pid_t tid;	/* OPEN: who asks */
-	size_t size;	/* READ, READDIR: at most so many bytes; WRITE: how many */
-	bool make_only; /* CREATE for mknod(2): nobody keeps the handle */
-	bool flush;	/* LOCK for the close of a descriptor */
-	bool readlink;	/* READ of a symbolic link's target */
-	off_t offset;	/* READDIR */
-	fuse_ino_t ino; /* READDIR: of the directory */
+	pid_t tid;	  /* OPEN: who asks */
+	size_t size;	  /* READ, READDIR, GETINFO: at most so many bytes; WRITE: how many */
+	bool make_only;	  /* CREATE for mknod(2): nobody keeps the handle */
+	bool flush;	  /* LOCK for the close of a descriptor */
+	bool readlink;	  /* READ of a symbolic link's target */
+	bool setxattr;	  /* SETATTR for setxattr(2), which wants no attributes back */
+	enum xattr xattr; /* GETINFO: which is wanted; XATTR_END: the list */
+	off_t offset;	  /* READDIR */
+	fuse_ino_t ino;	  /* READDIR: of the directory */
 };
 
 /* ask.c */
@@ -73,6 +80,8 @@ struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi);
 /* Submits m for a, which it takes over. */
 void fs_ask_as(struct asked *a, const struct message *m);
 void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct message *m);
+/* Notes in m who asks for something that he will hold: pid, uid, command. */
+void fs_note_caller(fuse_req_t req, struct message *m);
 /* True: the name has more than NAME_MAX_BYTES, and the kernel has been told. */
 bool fs_too_long(fuse_req_t req, const char *name);
 /* Passes the signals on that came while a request was read. */
@@ -115,6 +124,14 @@ void fs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 	      int sleep);
 void fs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op);
 void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+/* xattrs.c */
+void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags);
+void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+void fs_answer_info(const struct asked *a, const struct message *info);
 
 /* answers.c */
 void fs_answer(struct fs *fs, const struct node_answer *answer);

@@ -47,6 +47,8 @@ void fs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 {
 	struct message m = lock_message(ino, fi, LOCK_RANGE, fcntl_mode(lock->l_type));
 
+	if (m.lock_mode != LOCK_NONE)
+		fs_note_caller(req, &m);
 	set_range(&m, lock);
 	m.flags = sleep && m.lock_mode != LOCK_NONE ? LOCK_WAIT : 0;
 	fs_ask(req, fi, &m);
@@ -59,7 +61,8 @@ void fs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 					     : LOCK_NONE;
 	struct message m = lock_message(ino, fi, LOCK_FLOCK, mode);
 
-	m.pid = (uint32_t)fuse_req_ctx(req)->pid;
+	if (mode != LOCK_NONE)
+		fs_note_caller(req, &m);
 	m.flags = mode != LOCK_NONE && !(op & LOCK_NB) ? LOCK_WAIT : 0;
 	fs_ask(req, fi, &m);
 }

@@ -159,7 +159,8 @@ static int make_node(struct fs *fs)
 		return cannot(fs->options.mountpoint, "no random numbers");
 	fs->wire = wire_new();
 	fs->node = node_new(&config, loop_now());
-	if (!fs->wire || !fs->node)
+	fs->callers = callers_new();
+	if (!fs->wire || !fs->node || !fs->callers)
 		return cannot(fs->options.mountpoint, "out of memory");
 	return 0;
 }
@@ -206,6 +207,7 @@ static void stop(struct fs *fs)
 		endpoint_free(fs->endpoints[i]);
 	fuse_session_destroy(fs->session);
 	node_free(fs->node);
+	callers_free(fs->callers);
 	wire_free(fs->wire);
 	free(fs->buf.mem);
 	free(fs->interrupts);

@@ -35,17 +35,16 @@ void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 static struct message create_message(fuse_req_t req, fuse_ino_t parent, const char *name,
 				     mode_t mode)
 {
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-
-	return (struct message){
+	struct message m = {
 		.kind = MESSAGE_CREATE,
 		.parent = parent,
 		.name = name,
 		.mode = mode & 07777,
-		.uid = ctx->uid,
-		.gid = ctx->gid,
-		.pid = (uint32_t)ctx->pid,
+		.gid = fuse_req_ctx(req)->gid,
 	};
+
+	fs_note_caller(req, &m);
+	return m;
 }
 
 void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,

@@ -70,4 +70,8 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.rename = fs_rename,
 	.rmdir = fs_rmdir,
 	.readlink = fs_readlink,
+	.getxattr = fs_getxattr,
+	.listxattr = fs_listxattr,
+	.setxattr = fs_setxattr,
+	.removexattr = fs_removexattr,
 };

@@ -92,7 +92,9 @@ static void exec_setattr(struct master *m, struct session *s, const struct messa
 			 struct moment now)
 {
 	struct message r = {0};
-	enum status status = table_setattr(m->table, msg->ino, msg->set, &msg->attr, now, &r.attr);
+	enum status status = msg->set & SET_TTL ? info_set_ttl(m, msg, now, &r.attr)
+						: table_setattr(m->table, msg->ino, msg->set,
+								&msg->attr, now, &r.attr);
 
 	reply_changed(m, s, msg, &r, status);
 }
@@ -110,6 +112,7 @@ static struct table_make as_make(const struct session *s, const struct message *
 		.uid = msg->uid,
 		.gid = msg->gid,
 		.pid = msg->pid,
+		.command = msg->command,
 		.idle_ns = msg->idle_ns > 0 ? msg->idle_ns : 0,
 		.ttl_ns = msg->ttl_ns > 0 ? msg->ttl_ns : 0,
 	};
@@ -305,15 +308,22 @@ struct table_want exec_want(const struct session *s, const struct message *msg)
 		.end = msg->end,
 		.wait = (msg->flags & LOCK_WAIT) != 0,
 		.pid = msg->pid,
+		.uid = msg->uid,
+		.command = msg->command,
+		.since_ns = msg->since_ns,
 	};
 }
 
-static void exec_lock(struct master *m, struct session *s, const struct message *msg)
+static void exec_lock(struct master *m, struct session *s, const struct message *msg,
+		      struct moment now)
 {
 	struct table_want want = exec_want(s, msg);
 	struct table_got got;
 	struct message r = {0};
-	enum status status = table_lock(m->table, &want, &got);
+	enum status status;
+
+	want.since_ns = now.wall_ns;
+	status = table_lock(m->table, &want, &got);
 
 	if (status == STATUS_OK && got.queued) {
 		r.kind = MESSAGE_QUEUED;
@@ -323,6 +333,7 @@ static void exec_lock(struct master *m, struct session *s, const struct message 
 		return; /* the reply comes with the grant */
 	}
 	r.token = got.token;
+	r.since_ns = got.since_ns;
 	reply(m, s, msg, &r, status);
 }
 
@@ -345,6 +356,16 @@ static void exec_getattr(struct master *m, struct session *s, const struct messa
 {
 	struct message r = {0};
 	enum status status = table_getattr(m->table, msg->ino, &r.attr);
+
+	reply(m, s, msg, &r, status);
+}
+
+static void exec_getinfo(struct master *m, struct session *s, const struct message *msg,
+			 struct moment now)
+{
+	struct table_info info;
+	struct message r = {0};
+	enum status status = info_get(m, s, msg, now, &info, &r);
 
 	reply(m, s, msg, &r, status);
 }
@@ -405,8 +426,11 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 	case MESSAGE_STATFS:
 		exec_statfs(m, s, msg);
 		break;
+	case MESSAGE_GETINFO:
+		exec_getinfo(m, s, msg, now);
+		break;
 	case MESSAGE_LOCK:
-		exec_lock(m, s, msg);
+		exec_lock(m, s, msg, now);
 		break;
 	case MESSAGE_TESTLOCK:
 		exec_testlock(m, s, msg);
@@ -434,6 +458,7 @@ void exec_drain(struct master *m)
 			.kind = MESSAGE_REPLY,
 			.req = grant.req,
 			.token = grant.token,
+			.since_ns = grant.since_ns,
 		};
 
 		if (s)

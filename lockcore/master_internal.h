@@ -6,6 +6,7 @@
  *	master_session.c  HELLO, renewals, expiry, BYE, packets
  *	master_grace.c    reclaim and the end of grace
  *	master_exec.c     requests to the table and back
+ *	master_info.c     who holds a file, and for how long
  *	master_vouch.c    which session vouches for which file
  */
 #ifndef LOCKCORE_MASTER_INTERNAL_H
@@ -164,6 +165,13 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 struct table_want exec_want(const struct session *s, const struct message *msg);
 /* Tells those whom a step on the table concerns. */
 void exec_drain(struct master *m);
+
+/* master_info.c */
+/* The answer to GETINFO, in *r, which borrows from *info. */
+enum status info_get(struct master *m, const struct session *s, const struct message *msg,
+		     struct moment now, struct table_info *info, struct message *r);
+enum status info_set_ttl(struct master *m, const struct message *msg, struct moment now,
+			 struct attr *out);
 
 /* master_vouch.c */
 void vouch_changed(struct master *m, struct session *s, uint64_t ino);

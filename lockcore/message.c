@@ -6,11 +6,13 @@
 #include "lockcore/message.h"
 
 /* An upper bound of a message's fixed-size fields in the wire's encoding, tags included. */
-#define FIXED_FIELDS_BOUND 480
+#define FIXED_FIELDS_BOUND 528
 /* The same of one directory entry, without its name. */
 #define ENTRY_FIELDS_BOUND 32
 /* And of one link. */
-#define LINK_FIELDS_BOUND 96
+#define LINK_FIELDS_BOUND 128
+/* And of one holder. */
+#define HOLDER_FIELDS_BOUND 112
 
 size_t message_wire_bound(const struct message *m)
 {
@@ -23,6 +25,8 @@ size_t message_wire_bound(const struct message *m)
 		bound += ENTRY_FIELDS_BOUND + strlen(m->entries[i].name);
 	for (size_t i = 0; i < m->link_count; i++)
 		bound += LINK_FIELDS_BOUND + strlen(m->links[i].name);
+	for (size_t i = 0; i < m->holder_count; i++)
+		bound += HOLDER_FIELDS_BOUND + strlen(m->holders[i].node);
 	return bound;
 }
 
@@ -47,8 +51,9 @@ static void copy_tail(struct message *to, const struct message *from, char *at)
 {
 	struct entry *entries = (struct entry *)(void *)at;
 	struct link *links = (struct link *)(void *)(entries + from->entry_count);
+	struct holder *holders = (struct holder *)(void *)(links + from->link_count);
 
-	at = (char *)(links + from->link_count);
+	at = (char *)(holders + from->holder_count);
 	for (size_t i = 0; i < from->entry_count; i++) {
 		entries[i] = from->entries[i];
 		entries[i].name =
@@ -58,8 +63,14 @@ static void copy_tail(struct message *to, const struct message *from, char *at)
 		links[i] = from->links[i];
 		links[i].name = put(&at, from->links[i].name, string_size(from->links[i].name));
 	}
+	for (size_t i = 0; i < from->holder_count; i++) {
+		holders[i] = from->holders[i];
+		holders[i].node =
+			put(&at, from->holders[i].node, string_size(from->holders[i].node));
+	}
 	to->entries = from->entry_count ? entries : NULL;
 	to->links = from->link_count ? links : NULL;
+	to->holders = from->holder_count ? holders : NULL;
 	to->name = put(&at, from->name, string_size(from->name));
 	to->name2 = put(&at, from->name2, string_size(from->name2));
 	to->text = put(&at, from->text, string_size(from->text));
@@ -75,6 +86,8 @@ static size_t tail_size(const struct message *m)
 		tail += sizeof(struct entry) + string_size(m->entries[i].name);
 	for (size_t i = 0; i < m->link_count; i++)
 		tail += sizeof(struct link) + string_size(m->links[i].name);
+	for (size_t i = 0; i < m->holder_count; i++)
+		tail += sizeof(struct holder) + string_size(m->holders[i].node);
 	return tail;
 }
 
@@ -84,7 +97,7 @@ struct message *message_copy(const struct message *m)
 	struct message *copy;
 
 	assert(m->data_len <= CONTENT_MAX_BYTES && m->entry_count <= LISTING_MAX &&
-	       m->link_count <= LINKS_MAX);
+	       m->link_count <= LINKS_MAX && m->holder_count <= HOLDERS_MAX);
 	copy = malloc(sizeof(*copy) + tail_size(m));
 	if (!copy)
 		return NULL;
@@ -116,10 +129,10 @@ const char *message_kind_name(enum message_kind kind)
 	static const char *const ordered[] = {
 		"LOOKUP",	"GETATTR",	"SETATTR",	"CREATE",	"OPEN",
 		"READ",		"WRITE",	"UNLINK",	"MKDIR",	"SYMLINK",
-		"LINK",		"RENAME",	"READDIR",	"STATFS",	"LOCK",
-		"TESTLOCK",	"CLOSE",	"CANCEL",	"RECLAIM_FILE", "RECLAIM_GONE",
-		"RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_DONE", "REPLY",
-		"QUEUED",	"VOUCH",	"FORGET",
+		"LINK",		"RENAME",	"READDIR",	"STATFS",	"GETINFO",
+		"LOCK",		"TESTLOCK",	"CLOSE",	"CANCEL",	"RECLAIM_FILE",
+		"RECLAIM_GONE", "RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_DONE",
+		"REPLY",	"QUEUED",	"VOUCH",	"FORGET",
 	};
 
 	_Static_assert(sizeof(session) / sizeof(*session) == MESSAGE_LAST_SESSION + 1, "kinds");

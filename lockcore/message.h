@@ -23,6 +23,8 @@
 #define TEXT_MAX_BYTES	  255	       /* a URL, or a reason for people */
 #define LINKS_MAX	  32	       /* names of one file (EMLINK past that) */
 #define LISTING_MAX	  128	       /* directory entries in one reply; a page of readdir */
+#define HOLDERS_MAX	  32	       /* holders in one reply */
+#define COMMAND_MAX_BYTES 15	       /* a program's name (TASK_COMM_LEN), without its NUL */
 #define PACKET_MAX_COUNT  256	       /* messages in one packet: bounds the work of one input */
 #define NODE_REQUESTS_MAX 65536	       /* requests of one node under way, waiting locks included */
 #define PACKET_MAX_BYTES  (512 * 1024) /* and their bytes: half of what nng is told to take */
@@ -85,24 +87,27 @@ enum message_kind {
 	/* Requests, node to master. All have req; handle and record are the node's own numbers. */
 	MESSAGE_LOOKUP = MESSAGE_FIRST_ORDERED, /* parent, name */
 	MESSAGE_GETATTR,			/* ino */
-	MESSAGE_SETATTR, /* ino, set (SET_*), attr (the new values), version (of the record held) */
-	MESSAGE_CREATE,	 /* parent, name, flags (OPEN_*), mode, uid, gid, pid, handle, idle_ns,
-			    ttl_ns */
+	MESSAGE_SETATTR, /* ino, set (SET_*), attr (the new values), version (of the record held);
+			    SET_TTL, alone: ttl_ns, uid (who asks), flags (TTL_*) */
+	MESSAGE_CREATE,	 /* parent, name, flags (OPEN_*), mode, uid, gid, pid, command, handle,
+			    idle_ns, ttl_ns */
 	MESSAGE_OPEN,	 /* ino, flags, pid, handle, version */
 	MESSAGE_READ,	 /* ino, start (offset), length */
 	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND), data, version */
 	/* parent, name; flags: UNLINK_DIR for rmdir; token: the highest the node knew at the first
 	   try; target: 0, or only if made by this req (undo) */
 	MESSAGE_UNLINK,
-	MESSAGE_MKDIR,	 /* parent, name, mode, uid, gid, pid, ttl_ns */
+	MESSAGE_MKDIR,	 /* parent, name, mode, uid, gid, pid, command, ttl_ns */
 	MESSAGE_SYMLINK, /* the same, data: what it points to */
-	MESSAGE_LINK,	 /* ino, parent, name, uid, pid, ttl_ns, version */
-	/* parent, name, target (new parent), name2, flags, uid, pid, ttl_ns; token as of UNLINK */
+	MESSAGE_LINK,	 /* ino, parent, name, uid, pid, command, ttl_ns, version */
+	/* parent, name, target (new parent), name2, flags, uid, pid, command, ttl_ns; token as of
+	   UNLINK */
 	MESSAGE_RENAME,
 	MESSAGE_READDIR, /* ino, start (cookie to go on after) */
 	MESSAGE_STATFS,
-	MESSAGE_LOCK, /* ino, handle, owner, lock (kind, mode), start, end, flags (LOCK_WAIT), pid
-		       */
+	MESSAGE_GETINFO,  /* ino, pid (who asks): who holds the file, and for how long? */
+	MESSAGE_LOCK,	  /* ino, handle, owner, lock (kind, mode), start, end, flags (LOCK_WAIT),
+			    pid, uid, command */
 	MESSAGE_TESTLOCK, /* as LOCK: who is in the way? */
 	/* One-way: no reply. */
 	MESSAGE_CLOSE,	/* handle: the open is over, and every lock taken through it */
@@ -111,13 +116,16 @@ enum message_kind {
 	MESSAGE_RECLAIM_FILE, /* attr, links, data, flags (RECORD_*) */
 	MESSAGE_RECLAIM_GONE, /* ino, version: removed, whatever others may say */
 	MESSAGE_RECLAIM_OPEN, /* ino, handle, pid */
-	MESSAGE_RECLAIM_LOCK, /* ino, handle, owner, lock, start, end, token, pid */
-	MESSAGE_RECLAIM_WAIT, /* req, ino, handle, owner, lock, start, end, ticket, pid */
+	MESSAGE_RECLAIM_LOCK, /* ino, handle, owner, lock, start, end, token, since_ns, pid, uid,
+				 command */
+	MESSAGE_RECLAIM_WAIT, /* req, ino, handle, owner, lock, start, end, ticket, pid, uid,
+				 command */
 	MESSAGE_RECLAIM_DONE,
 	/* master to node */
 	MESSAGE_REPLY,	/* req, status, and by request: attr, start, token (of the lock, or of the
-			  name looked up), data, entries, lock, pid,
-			  parent, links; flags (REPLY_*) */
+			  name looked up), since_ns, data, entries, lock, pid, parent, links; flags
+			  (REPLY_*). GETINFO: holders (the newest first), token, lock (mode), length
+			  (waiting requests), keeper, lease_ns (how long that keeps the name), ttl_ns */
 	MESSAGE_QUEUED, /* req, ticket: the lock request waits; its REPLY comes later */
 	MESSAGE_VOUCH,	/* as RECLAIM_FILE: keep this record from now on */
 	MESSAGE_FORGET, /* ino: the file is gone everywhere, drop its record */
@@ -144,6 +152,8 @@ enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 #define UNLINK_DIR     0x1000u	/* rmdir(2) */
 #define MOVE_NOREPLACE 0x2000u	/* RENAME: the new name must be free */
 #define RECORD_VOUCHED 0x800u	/* the sender keeps the record until it hears FORGET */
+#define TTL_CREATE     0x20000u /* SETATTR of a ttl: there must be none (XATTR_CREATE) */
+#define TTL_REPLACE    0x40000u /* there must be one (XATTR_REPLACE, and its removal) */
 
 /* message.set: what SETATTR sets (setattr's valid mask of FUSE, without its numbers). */
 #define SET_MODE      0x01u
@@ -154,6 +164,7 @@ enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 #define SET_MTIME     0x20u
 #define SET_ATIME_NOW 0x40u
 #define SET_MTIME_NOW 0x80u
+#define SET_TTL	      0x100u /* no part of FUSE's mask */
 
 /*
  * A file's attributes, the same on every node (contract 3.2). Also the head of a record: what a
@@ -179,9 +190,42 @@ struct link {
 	uint64_t holder;    /* session instance that holds the name, 0: none */
 	uint64_t maker_req; /* the holder's request that made it */
 	uint32_t maker_pid, maker_uid;
-	int64_t idle_ns; /* life after the last use, of a name that nobody holds (contract 4.3) */
-	int64_t ttl_ns;	 /* life after the last touch, of a held name; 0: as the session (4.4) */
+	int64_t idle_ns;  /* life after the last use, of a name that nobody holds (contract 4.3) */
+	int64_t ttl_ns;	  /* life after the last touch, of a held name; 0: as the session (4.4) */
+	int64_t since_ns; /* when it was made; wall clock, ns since 1970 */
+	char maker_command[COMMAND_MAX_BYTES + 1];
+	uint64_t flags; /* LINK_*; of 64 bits so that nothing of the struct is padding */
 	const char *name;
+};
+
+/* link.flags */
+#define LINK_TTL_SET 0x1u /* ttl_ns was given to the file and no mount's option: it moves along */
+
+/*
+ * Who holds something, for people and for storage that fences. Of a name start to end is 0 to
+ * RANGE_END and mode LOCK_NONE.
+ */
+enum holder_kind { HOLDER_FLOCK = 0, HOLDER_RANGE = 1, HOLDER_NAME = 2 };
+
+struct holder {
+	uint64_t token;
+	uint64_t session;   /* its instance */
+	int64_t start, end; /* inclusive */
+	int64_t since_ns;   /* when it was acquired: wall clock of the master, ns since 1970 */
+	uint32_t pid, uid;
+	enum holder_kind kind;
+	enum lock_mode mode;
+	char command[COMMAND_MAX_BYTES + 1]; /* any bytes but NUL; empty: unknown */
+	const char *node;		     /* of the session; at most NODE_ID_MAX_BYTES */
+};
+
+/* What keeps a name. Of several the one that keeps it longest. */
+enum keeper {
+	KEEPER_NONE = 0, /* it has no name, or needs nothing (the root) */
+	KEEPER_LEASE,	 /* a live session holds or uses it */
+	KEEPER_TTL,	 /* the same, but its time-to-live ends before the lease */
+	KEEPER_IDLE,	 /* nobody, and its idle time runs */
+	KEEPER_MAX = KEEPER_IDLE,
 };
 
 struct entry { /* of a directory */
@@ -222,6 +266,9 @@ struct message {
 	enum lock_kind lock_kind;
 	enum lock_mode lock_mode;
 	bool resume; /* HELLO: this instance believes in a session */
+	enum keeper keeper;
+	int64_t since_ns; /* of a lock: when it was granted; wall clock, ns since 1970 */
+	char command[COMMAND_MAX_BYTES + 1]; /* of the process; any bytes but NUL */
 	struct attr attr;
 	const char *name;  /* NUL-terminated, at most NAME_MAX_BYTES; NULL: none */
 	const char *name2; /* as name */
@@ -232,6 +279,8 @@ struct message {
 	size_t entry_count;
 	const struct link *links;
 	size_t link_count;
+	const struct holder *holders;
+	size_t holder_count;
 	struct message *prev, *next; /* utlist, for whoever owns the message */
 };
 

@@ -41,7 +41,7 @@ static bool only_looks(const struct message *m)
 {
 	return m->kind == MESSAGE_LOOKUP || m->kind == MESSAGE_GETATTR ||
 	       m->kind == MESSAGE_READDIR || m->kind == MESSAGE_STATFS ||
-	       (m->kind == MESSAGE_OPEN && !(m->flags & OPEN_TRUNC));
+	       m->kind == MESSAGE_GETINFO || (m->kind == MESSAGE_OPEN && !(m->flags & OPEN_TRUNC));
 }
 
 /* Makes a name that would stay behind if nobody heard of it. */
@@ -197,7 +197,8 @@ static struct call *call_new(struct node *n, const struct message *request, void
 	DL_APPEND(n->order, c);
 	c->request->req = c->req;
 	c->request->idle_ns = n->config.idle_ns;
-	c->request->ttl_ns = n->config.ttl_ns;
+	if (request->kind != MESSAGE_SETATTR) /* a ttl for one file is the program's choice */
+		c->request->ttl_ns = n->config.ttl_ns;
 	return c;
 }
 

@@ -338,19 +338,25 @@ static void reclaim_locks(struct node *n, const struct kept *k, enum lock_kind k
 {
 	const struct range *held;
 
-	DL_FOREACH (k->locks[kind], held)
-		node_push(n, &(struct message){
-				     .kind = MESSAGE_RECLAIM_LOCK,
-				     .ino = k->ino,
-				     .handle = held->handle,
-				     .owner = held->owner,
-				     .lock_kind = kind,
-				     .lock_mode = held->mode,
-				     .start = held->start,
-				     .end = held->end,
-				     .token = held->token,
-				     .pid = held->pid,
-			     });
+	DL_FOREACH (k->locks[kind], held) {
+		struct message m = {
+			.kind = MESSAGE_RECLAIM_LOCK,
+			.ino = k->ino,
+			.handle = held->handle,
+			.owner = held->owner,
+			.lock_kind = kind,
+			.lock_mode = held->mode,
+			.start = held->start,
+			.end = held->end,
+			.token = held->token,
+			.since_ns = held->since_ns,
+			.pid = held->pid,
+			.uid = held->uid,
+		};
+
+		memcpy(m.command, held->command, sizeof(m.command));
+		node_push(n, &m);
+	}
 }
 
 static void reclaim_file(struct node *n, const struct kept *k)

@@ -9,16 +9,20 @@
 
 static struct range as_range(const struct message *m)
 {
-	return (struct range){
+	struct range range = {
 		.owner = m->lock_kind == LOCK_FLOCK ? m->handle : m->owner,
 		.handle = m->handle,
 		.start = m->start,
 		.end = m->end,
 		.token = m->token,
 		.pid = m->pid,
+		.uid = m->uid,
 		.kind = m->lock_kind,
 		.mode = m->lock_mode,
 	};
+
+	memcpy(range.command, m->command, sizeof(range.command));
+	return range;
 }
 
 static void set_range(struct node *n, struct kept *k, const struct range *range)
@@ -105,6 +109,7 @@ void kept_apply_lock(struct node *n, const struct message *request, const struct
 	if (!h || !h->kept || request->lock_mode == LOCK_NONE)
 		return;
 	range.token = reply->token;
+	range.since_ns = reply->since_ns;
 	set_range(n, h->kept, &range);
 	DL_FOREACH (n->order, c)
 		if (c->sent && c->req > request->req && c->request->kind == MESSAGE_LOCK &&

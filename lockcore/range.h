@@ -21,7 +21,9 @@ struct range {
 	uint64_t ino;		   /* of that; in one list there may be ranges of several files */
 	int64_t start, end;	   /* inclusive */
 	uint64_t token;
-	uint32_t pid;
+	int64_t since_ns; /* when it was granted; wall clock */
+	uint32_t pid, uid;
+	char command[COMMAND_MAX_BYTES + 1];
 	enum lock_kind kind;
 	enum lock_mode mode;
 };

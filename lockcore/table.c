@@ -171,6 +171,7 @@ void table_close(struct table *t, uint64_t client, uint64_t handle, struct momen
 {
 	struct handle *h = table_handle(t, client, handle);
 
+	t->wall_ns = now.wall_ns;
 	if (h)
 		handle_close(t, h, now);
 }
@@ -221,6 +222,7 @@ void table_drop_client(struct table *t, uint64_t id, struct moment now)
 	HASH_FIND(hh, t->clients, &id, sizeof(id), client);
 	if (!client)
 		return;
+	t->wall_ns = now.wall_ns;
 	DL_FOREACH2 (client->handles, h, client_next)
 		lockset_drop_handle(t, h);
 	drop_held(t, client, now);
@@ -266,6 +268,7 @@ void table_tick(struct table *t, struct moment now)
 {
 	struct deadline *due;
 
+	t->wall_ns = now.wall_ns;
 	limbo_tick(t, now);
 	while ((due = deadlines_due(&t->lives, now.boot_ns))) {
 		struct dentry *d =
@@ -284,7 +287,7 @@ bool table_next_grant(struct table *t, struct table_grant *out)
 	if (!w)
 		return false;
 	DL_DELETE(t->granted, w);
-	*out = (struct table_grant){w->key.client, w->key.req, w->want.token};
+	*out = (struct table_grant){w->key.client, w->key.req, w->want.token, w->want.since_ns};
 	free(w);
 	return true;
 }

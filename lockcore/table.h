@@ -60,8 +60,9 @@ struct table_make {
 	const char *name;
 	uint32_t flags; /* OPEN_EXCL, OPEN_TRUNC */
 	uint32_t mode, uid, gid, pid;
-	int64_t idle_ns; /* table_create without OPEN_EXCL */
-	int64_t ttl_ns;	 /* held names; 0: none */
+	const char *command; /* of the process, up to COMMAND_MAX_BYTES of it; NULL: unknown */
+	int64_t idle_ns;     /* table_create without OPEN_EXCL */
+	int64_t ttl_ns;	     /* held names; 0: none */
 };
 
 enum status table_lookup(struct table *t, uint64_t parent, const char *name, struct attr *out);
@@ -136,13 +137,16 @@ struct table_want {
 	enum lock_mode mode; /* LOCK_NONE: unlock, always granted */
 	int64_t start, end;  /* inclusive, 0 <= start <= end; LOCK_FLOCK: 0 to RANGE_END */
 	bool wait;
-	uint32_t pid;
+	uint32_t pid, uid;
+	const char *command; /* of the process, up to COMMAND_MAX_BYTES of it; NULL: unknown */
+	int64_t since_ns;    /* wall clock: of the call, or if it is restored of the grant */
 };
 
 struct table_got {
-	bool queued;	 /* STATUS_OK, but it waits */
-	uint64_t token;	 /* of the lock granted */
-	uint64_t ticket; /* of the place in the queue */
+	bool queued;	  /* STATUS_OK, but it waits */
+	uint64_t token;	  /* of the lock granted */
+	int64_t since_ns; /* and when that was */
+	uint64_t ticket;  /* of the place in the queue */
 };
 
 /* A lock in someone's way. */
@@ -169,6 +173,45 @@ enum status table_test_lock(struct table *t, const struct table_want *want,
 /* The waiting request no longer waits. Fine if it does not. */
 bool table_cancel(struct table *t, uint64_t client, uint64_t req);
 
+/* ---- Who holds a file, and what keeps it (contract 5.7) ---- */
+
+struct table_info {
+	/*
+	 * Of the granted locks and held names, the newest of each process (of each lock, where the
+	 * process is unknown), the newest first. No nodes: the table knows none.
+	 */
+	struct holder holders[HOLDERS_MAX];
+	size_t holder_count;
+	uint64_t token;	     /* the newest, or the asker's own newest; 0: nobody holds anything */
+	enum lock_mode mode; /* of the granted locks; LOCK_NONE: there are none */
+	uint64_t waiting;
+	int64_t ttl_ns; /* 0: none */
+};
+
+/* client and pid are who asks; pid 0: unknown. */
+enum status table_info(struct table *t, uint64_t ino, uint64_t client, uint32_t pid,
+		       struct table_info *out);
+/*
+ * What keeps the file's name longest, and until when at most (*end_ns, CLOCK_BOOTTIME) if nobody
+ * renews anything; lease_end says until when a client is one. Of a directory that lives on what is
+ * in it, TABLE_KEEPER_LOOKS names are looked at.
+ */
+enum keeper table_keeper(struct table *t, uint64_t ino,
+			 int64_t (*lease_end)(void *arg, uint64_t client), void *arg,
+			 int64_t *end_ns);
+#define TABLE_KEEPER_LOOKS 1024 /* bounds the work and the stack of one question */
+
+/*
+ * Gives the file a time-to-live, which counts from now and from every touch or write, for its held
+ * names and those that it gets later (contract 4.4); 0: none. flags: TTL_CREATE (STATUS_EXISTS if
+ * it has one), TTL_REPLACE (STATUS_NO_ENTRY if it has none). It can end a name that the sticky bit
+ * keeps others from removing: only the owner may, and root. A file without a name has none either:
+ * STATUS_NOT_PERMITTED.
+ */
+enum status table_set_ttl(struct table *t, uint64_t ino, int64_t ttl_ns, uint32_t flags,
+			  uint32_t uid, struct moment now, struct attr *out);
+int64_t table_ttl(struct table *t, uint64_t ino); /* 0: none, or no such file */
+
 /* ---- Life ---- */
 
 /* A client that is about to end waits for nothing any more (protocol rule 9); it keeps what it
@@ -185,6 +228,7 @@ int64_t table_deadline(const struct table *t);
 
 struct table_grant {
 	uint64_t client, req, token;
+	int64_t since_ns;
 };
 
 bool table_next_grant(struct table *t, struct table_grant *out);

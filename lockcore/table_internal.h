@@ -53,9 +53,12 @@ struct dentry {
 	uint64_t cookie;
 	int64_t idle_ns;
 	int64_t ttl_ns;
+	int64_t since_ns;
+	char maker_command[COMMAND_MAX_BYTES + 1];
 	/* The end of an unused unheld name's idle time, or of a held one's time-to-live. */
 	struct deadline life;
-	size_t key_len;
+	uint32_t key_len;
+	bool ttl_set;	     /* LINK_TTL_SET */
 	unsigned char key[]; /* parent's inode number, then the name with its NUL */
 };
 
@@ -132,6 +135,7 @@ struct table {
 	struct deadlines lives;
 	uint64_t epoch_base; /* epoch << TABLE_EPOCH_SHIFT */
 	uint64_t tokens, inos, tickets, cookies;
+	int64_t wall_ns;   /* as last told: when a waiter is granted its lock */
 	uint64_t searches; /* for deadlocks so far */
 	uint64_t max_files;
 	uint64_t files, locks, content_bytes;
@@ -217,11 +221,13 @@ void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, stru
 /* The holder is gone; the name stays as long as something else keeps it. */
 void dentry_orphan(struct table *t, struct dentry *d, struct moment now);
 void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make *make,
-		      struct client *holder);
+		      struct client *holder, struct moment now);
 enum status dir_find(struct table *t, uint64_t parent, const char *name, struct inode **dir,
 		     struct dentry **d);
 void dir_touched(struct inode *dir, struct moment now);
 enum status name_check(const char *name);
+/* A process's name, cut if need be; what follows it is zero. NULL: empty. */
+void command_copy(char to[COMMAND_MAX_BYTES + 1], const char *from);
 
 /* table_lock.c */
 void lockset_settle(struct table *t, struct inode *inode);

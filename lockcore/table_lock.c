@@ -87,6 +87,7 @@ static void waiter_grant(struct table *t, struct lockset *set, struct waiter *w)
 {
 	waiter_unlink(t, w);
 	w->want.token = table_next_token(t);
+	w->want.since_ns = t->wall_ns;
 	grow(t, range_set(&set->granted[w->want.kind], &w->want, w->spares));
 	range_unreserve(w->spares);
 	DL_APPEND(t->granted, w);
@@ -135,10 +136,13 @@ static enum status want_range(struct table *t, const struct table_want *want, st
 		.ino = want->ino,
 		.start = want->start,
 		.end = want->end,
+		.since_ns = want->since_ns,
 		.pid = want->pid,
+		.uid = want->uid,
 		.kind = want->kind,
 		.mode = want->mode,
 	};
+	command_copy(out->command, want->command);
 	return STATUS_OK;
 }
 
@@ -179,8 +183,10 @@ static struct waiter *enqueue(struct table *t, struct handle *h, const struct ra
 static void grant_now(struct table *t, struct inode *inode, struct range *want,
 		      struct range *spares[RANGE_SPARES], struct table_got *got)
 {
-	if (want->mode != LOCK_NONE)
+	if (want->mode != LOCK_NONE) {
 		got->token = want->token = table_next_token(t);
+		got->since_ns = want->since_ns;
+	}
 	grow(t, range_set(&inode->locks->granted[want->kind], want, spares));
 	lockset_settle(t, inode);
 }
@@ -228,6 +234,7 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 
 	assert(!t->restoring);
 	*got = (struct table_got){0};
+	t->wall_ns = want->since_ns;
 	if (status != STATUS_OK)
 		return status;
 	if (unlocks_all(&lock)) {
@@ -240,7 +247,7 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 		return STATUS_NO_MEMORY;
 	covering = range_covering(h->inode->locks->granted[lock.kind], &lock);
 	if (covering)
-		got->token = covering->token;
+		*got = (struct table_got){.token = covering->token, .since_ns = covering->since_ns};
 	else if (must_wait(h->inode->locks, &lock, NULL))
 		status = wait_or_refuse(t, h, &lock, want, spares, got);
 	else

@@ -108,7 +108,7 @@ struct dentry *dentry_link(struct table *t, struct inode *parent, const char *na
 	assert(parent->dir && !dentry_find(t, parent->ino, name));
 	if (!d || !dir_reserve(parent->dir) || !deadline_reserve(&t->lives))
 		goto out_free;
-	d->key_len = name_key(d->key, parent->ino, name);
+	d->key_len = (uint32_t)name_key(d->key, parent->ino, name);
 	HASH_ADD_KEYPTR(hh, t->dentries, d->key, d->key_len, d);
 	if (!d->hh.tbl)
 		goto out_release;
@@ -129,8 +129,31 @@ out_free:
 	return NULL;
 }
 
+void command_copy(char to[COMMAND_MAX_BYTES + 1], const char *from)
+{
+	memset(to, 0, COMMAND_MAX_BYTES + 1);
+	if (from)
+		memcpy(to, from, strnlen(from, COMMAND_MAX_BYTES));
+}
+
+/* A time-to-live that was given to the file, and not by a mount's option, is that of all its names.
+ */
+static void inherit_ttl(struct dentry *d)
+{
+	const struct dentry *other;
+
+	d->ttl_set = false;
+	DL_FOREACH2 (d->inode->dentries, other, inode_next) {
+		if (!other->ttl_set)
+			continue;
+		d->ttl_ns = other->ttl_ns;
+		d->ttl_set = true;
+		return;
+	}
+}
+
 void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make *make,
-		      struct client *holder)
+		      struct client *holder, struct moment now)
 {
 	if (d->holder)
 		DL_DELETE2(d->holder->held, d, held_prev, held_next);
@@ -142,6 +165,9 @@ void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make
 	d->maker_uid = make->uid;
 	d->idle_ns = make->idle_ns;
 	d->ttl_ns = make->ttl_ns;
+	inherit_ttl(d);
+	command_copy(d->maker_command, make->command);
+	d->since_ns = now.wall_ns;
 	d->token = table_next_token(t);
 }
 
@@ -160,7 +186,7 @@ struct dentry *dentry_make(struct table *t, struct inode *parent, const struct t
 
 	if (!d)
 		return NULL;
-	dentry_set_maker(t, d, make, plain ? NULL : client);
+	dentry_set_maker(t, d, make, plain ? NULL : client, now);
 	dentry_touched(t, d, now);
 	take_over_locks(t, inode);
 	inode_use_changed(t, inode, now);
@@ -211,7 +237,7 @@ struct dentry *dentry_lost(size_t name_len)
 
 void dentry_set_key(struct dentry *d, uint64_t parent, const char *name)
 {
-	d->key_len = name_key(d->key, parent, name);
+	d->key_len = (uint32_t)name_key(d->key, parent, name);
 }
 
 void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, struct dentry *spare,

@@ -251,6 +251,9 @@ static bool link_restored(struct table *t, struct inode *inode, const struct lin
 	d->token = link->token;
 	d->idle_ns = link->idle_ns;
 	d->ttl_ns = link->ttl_ns;
+	d->ttl_set = (link->flags & LINK_TTL_SET) != 0;
+	d->since_ns = link->since_ns;
+	command_copy(d->maker_command, link->maker_command);
 	return true;
 }
 
@@ -375,6 +378,7 @@ size_t table_restore_end(struct table *t, struct moment now,
 	struct inode *inode, *next;
 
 	t->restoring = false;
+	t->wall_ns = now.wall_ns;
 	bury(t);
 	HASH_SRT(hh, t->inodes, by_ino_falling);
 	link_all(t, &e);
@@ -396,8 +400,8 @@ static size_t record_links(const struct inode *inode, struct link *links)
 			.token = d->token,
 			.name = dentry_name(d),
 		};
-	DL_FOREACH2 (inode->dentries, d, inode_next)
-		links[count++] = (struct link){
+	DL_FOREACH2 (inode->dentries, d, inode_next) {
+		links[count] = (struct link){
 			.parent = d->parent->ino,
 			.token = d->token,
 			.holder = d->holder ? d->holder->id : 0,
@@ -406,8 +410,12 @@ static size_t record_links(const struct inode *inode, struct link *links)
 			.maker_uid = d->maker_uid,
 			.idle_ns = d->idle_ns,
 			.ttl_ns = d->ttl_ns,
+			.since_ns = d->since_ns,
+			.flags = d->ttl_set ? LINK_TTL_SET : 0,
 			.name = dentry_name(d),
 		};
+		command_copy(links[count++].maker_command, d->maker_command);
+	}
 	return count;
 }
 

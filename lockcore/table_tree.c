@@ -194,7 +194,7 @@ enum status table_rename(struct table *t, uint64_t parent, const char *name,
 	if (to) {
 		attr_without(to->inode, now, replaced);
 		dentry_replace(t, to, inode, spare, now);
-		dentry_set_maker(t, to, make, client);
+		dentry_set_maker(t, to, make, client, now);
 		dentry_touched(t, to, now);
 		dir_touched(new_parent, now);
 	} else if (!dentry_make(t, new_parent, make, inode, false, now)) {

@@ -19,6 +19,7 @@ static void test_a_copy_owns_all_it_points_to(void **state)
 	char name[] = "name", text[] = "text", data[] = {1, 2, 3}, first[] = "a", second[] = "bb";
 	struct entry entries[] = {{.ino = 1, .name = first}, {.ino = 2, .name = second}};
 	struct link links[] = {{.parent = 1, .name = second}, {.parent = 2, .name = first}};
+	struct holder holders[] = {{.pid = 1, .node = second}, {.pid = 2, .node = first}};
 	struct message m = {
 		.kind = MESSAGE_REPLY,
 		.name = name,
@@ -30,6 +31,8 @@ static void test_a_copy_owns_all_it_points_to(void **state)
 		.entry_count = 2,
 		.links = links,
 		.link_count = 2,
+		.holders = holders,
+		.holder_count = 2,
 	};
 	struct message *copy = message_copy(&m);
 
@@ -38,7 +41,7 @@ static void test_a_copy_owns_all_it_points_to(void **state)
 	memset(text, 'x', 4);
 	memset(data, 9, sizeof(data));
 	second[0] = first[0] = 'x';
-	entries[0].ino = links[1].parent = 99;
+	entries[0].ino = links[1].parent = holders[1].pid = 99;
 	assert_string_equal(copy->name, "name");
 	assert_string_equal(copy->name2, "ame");
 	assert_string_equal(copy->text, "text");
@@ -48,6 +51,9 @@ static void test_a_copy_owns_all_it_points_to(void **state)
 	assert_int_equal(copy->links[1].parent, 2);
 	assert_string_equal(copy->links[0].name, "bb");
 	assert_string_equal(copy->links[1].name, "a");
+	assert_int_equal(copy->holders[1].pid, 2);
+	assert_string_equal(copy->holders[0].node, "bb");
+	assert_string_equal(copy->holders[1].node, "a");
 	message_free(copy);
 }
 
@@ -60,6 +66,7 @@ static void test_an_empty_message_has_no_tail(void **state)
 	assert_null(copy->data);
 	assert_null(copy->entries);
 	assert_null(copy->links);
+	assert_null(copy->holders);
 	assert_null(copy->name2);
 	message_free(copy);
 }
@@ -70,6 +77,8 @@ static void test_every_kind_and_status_has_its_own_name(void **state)
 	assert_string_equal(message_kind_name(MESSAGE_LOOKUP), "LOOKUP");
 	assert_string_equal(message_kind_name(MESSAGE_RECLAIM_DONE), "RECLAIM_DONE");
 	assert_string_equal(message_kind_name(MESSAGE_FORGET), "FORGET");
+	assert_string_equal(message_kind_name(MESSAGE_GETINFO), "GETINFO");
+	assert_string_equal(message_kind_name(MESSAGE_LOCK), "LOCK");
 	assert_string_equal(message_kind_name(MESSAGE_KIND_END), "?");
 	assert_string_equal(message_kind_name((enum message_kind)20), "?");
 	assert_string_equal(status_name(STATUS_LAPSED), "LAPSED");
@@ -94,6 +103,14 @@ static void test_only_a_held_lock_is_reported_as_held(void **state)
 	assert_int_equal(errors_errno(MESSAGE_TESTLOCK, STATUS_NO_MASTER), ENOLCK);
 	assert_int_equal(errors_errno(MESSAGE_LOOKUP, STATUS_NO_MASTER), EIO);
 	assert_int_equal(errors_errno(MESSAGE_LOCK, STATUS_LAPSED), EIO);
+	assert_int_equal(errors_errno(MESSAGE_GETINFO, STATUS_NO_MASTER), EIO);
+}
+
+/* setfattr -x of what is not there: the file is. */
+static void test_a_missing_attribute_is_reported_as_a_missing_file(void **state)
+{
+	assert_int_equal(errors_errno(MESSAGE_SETATTR, STATUS_NO_ENTRY), ENODATA);
+	assert_int_equal(errors_errno(MESSAGE_UNLINK, STATUS_NO_ENTRY), ENOENT);
 }
 
 int main(void)
@@ -103,6 +120,7 @@ int main(void)
 		cmocka_unit_test(test_an_empty_message_has_no_tail),
 		cmocka_unit_test(test_every_kind_and_status_has_its_own_name),
 		cmocka_unit_test(test_only_a_held_lock_is_reported_as_held),
+		cmocka_unit_test(test_a_missing_attribute_is_reported_as_a_missing_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

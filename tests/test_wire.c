@@ -63,8 +63,26 @@ static struct message full_message(enum message_kind kind)
 		 .maker_uid = UINT32_MAX - 25,
 		 .idle_ns = INT64_MIN + 26,
 		 .ttl_ns = INT64_MIN + 27,
+		 .since_ns = INT64_MIN + 28,
+		 .maker_command = "fifteen\xff bytes!",
+		 .flags = UINT32_MAX - 29,
 		 .name = "first name"},
 		{.parent = 1, .name = "second name"},
+	};
+
+	static const struct holder holders[2] = {
+		{.token = UINT64_MAX - 30,
+		 .session = UINT64_MAX - 31,
+		 .start = INT64_MIN + 32,
+		 .end = INT64_MIN + 33,
+		 .since_ns = INT64_MIN + 34,
+		 .pid = UINT32_MAX - 35,
+		 .uid = UINT32_MAX - 36,
+		 .kind = HOLDER_NAME,
+		 .mode = LOCK_EXCLUSIVE,
+		 .command = "a b\n\xff",
+		 .node = "first node"},
+		{.node = ""},
 	};
 
 	return (struct message){
@@ -116,6 +134,12 @@ static struct message full_message(enum message_kind kind)
 		.entry_count = 2,
 		.links = links,
 		.link_count = 2,
+		.holders = holders,
+		.holder_count = 2,
+		.keeper = KEEPER_MAX,
+		.since_ns = INT64_MIN + 9,
+		.command = "other\x01"
+			   "command",
 	};
 }
 
@@ -125,6 +149,15 @@ static void assert_same_links(const struct message *a, const struct message *b)
 	for (size_t i = 0; i < a->link_count; i++) {
 		assert_string_equal(a->links[i].name, b->links[i].name);
 		assert_memory_equal(&a->links[i], &b->links[i], offsetof(struct link, name));
+	}
+}
+
+static void assert_same_holders(const struct message *a, const struct message *b)
+{
+	assert_int_equal(a->holder_count, b->holder_count);
+	for (size_t i = 0; i < a->holder_count; i++) {
+		assert_string_equal(a->holders[i].node, b->holders[i].node);
+		assert_memory_equal(&a->holders[i], &b->holders[i], offsetof(struct holder, node));
 	}
 }
 
@@ -150,6 +183,7 @@ static void assert_same_tail(const struct message *a, const struct message *b)
 		assert_int_equal(a->entries[i].mode, b->entries[i].mode);
 	}
 	assert_same_links(a, b);
+	assert_same_holders(a, b);
 }
 
 /* Whatever stands before the pointers, padding excepted, which both sides have zeroed. */
@@ -163,6 +197,9 @@ static void assert_same(const struct message *a, const struct message *b)
 	assert_memory_equal(&x, &y, offsetof(struct message, lock_mode) + sizeof(x.lock_mode));
 	assert_int_equal(x.resume, y.resume);
 	assert_memory_equal(&x.attr, &y.attr, sizeof(x.attr));
+	assert_int_equal(x.keeper, y.keeper);
+	assert_true(x.since_ns == y.since_ns);
+	assert_string_equal(x.command, y.command);
 }
 
 static struct packet packet_of(const struct message *m, size_t count)
@@ -289,18 +326,28 @@ static void test_message_outgrows_its_bound(void **state)
 	static uint8_t content[CONTENT_MAX_BYTES];
 	static char text[TEXT_MAX_BYTES + 1], name[NAME_MAX_BYTES + 1];
 	static struct entry entries[LISTING_MAX];
+	static char node[NODE_ID_MAX_BYTES + 1];
+	struct holder holders[HOLDERS_MAX];
 	struct link links[LINKS_MAX];
 	struct message m = full_message(MESSAGE_REPLY);
 	size_t len, empty;
 
 	memset(name, 'n', NAME_MAX_BYTES);
 	memset(text, 't', TEXT_MAX_BYTES);
+	memset(node, 'h', NODE_ID_MAX_BYTES);
 	for (size_t i = 0; i < LISTING_MAX; i++)
 		entries[i] = (struct entry){UINT64_MAX, UINT64_MAX, UINT32_MAX, name};
 	for (size_t i = 0; i < LINKS_MAX; i++) {
 		links[i] = m.links[0];
 		links[i].name = name;
 	}
+	for (size_t i = 0; i < HOLDERS_MAX; i++) {
+		holders[i] = m.holders[0];
+		memset(holders[i].command, 'c', COMMAND_MAX_BYTES);
+		holders[i].node = node;
+	}
+	m.holders = holders;
+	m.holder_count = HOLDERS_MAX;
 	m.links = links;
 	m.link_count = LINKS_MAX;
 	m.name = name;

@@ -138,6 +138,30 @@ static void test_unknown_kind_is_taken(void **state)
 	assert_int_equal(with_number(1, (1ull << 32) + MESSAGE_LOCK), WIRE_MALFORMED);
 }
 
+/* A master of the next version must understand a node of this one. */
+static void test_a_kind_changes_its_number(void **state)
+{
+	static const struct {
+		uint8_t wire;
+		enum message_kind kind;
+	} kinds[] = {
+		{9, MESSAGE_FAREWELL}, {32, MESSAGE_LOOKUP},   {45, MESSAGE_STATFS},
+		{46, MESSAGE_LOCK},    {47, MESSAGE_TESTLOCK}, {56, MESSAGE_REPLY},
+		{59, MESSAGE_FORGET},  {60, MESSAGE_GETINFO},
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		uint8_t message[] = {0x08, kinds[i].wire};
+		struct packet p;
+
+		begin(WIRE_VERSION);
+		put_bytes(5, message, sizeof(message));
+		assert_int_equal(wire_decode(wire, hand, hand_len, &p), WIRE_OK);
+		assert_int_equal(p.messages[0]->kind, kinds[i].kind);
+		packet_deinit(&p);
+	}
+}
+
 static void test_enum_out_of_range(void **state)
 {
 	assert_int_equal(with_number(4, STATUS_MAX), WIRE_OK);
@@ -148,6 +172,8 @@ static void test_enum_out_of_range(void **state)
 	assert_int_equal(with_number(12, LOCK_EXCLUSIVE), WIRE_OK);
 	assert_int_equal(with_number(12, LOCK_EXCLUSIVE + 1), WIRE_MALFORMED);
 	assert_int_equal(with_number(12, UINT64_MAX), WIRE_MALFORMED);
+	assert_int_equal(with_number(41, KEEPER_MAX), WIRE_OK);
+	assert_int_equal(with_number(41, KEEPER_MAX + 1), WIRE_MALFORMED);
 }
 
 static void test_number_past_its_width(void **state)
@@ -208,6 +234,48 @@ static void test_text_or_data_past_its_bound(void **state)
 	assert_int_equal(with_bytes(32, "", 0), WIRE_OK);
 }
 
+/* The command of a message, and the one within a link (called z) and within a holder. */
+static void assert_command(enum wire_error want, const char *command, size_t len)
+{
+	uint8_t link[64] = {0x0a, 1, 'z', 0x5a, (uint8_t)len};
+	uint8_t holder[64] = {0x52, (uint8_t)len};
+
+	memcpy(link + 5, command, len);
+	memcpy(holder + 2, command, len);
+	assert_int_equal(with_bytes(42, command, len), want);
+	assert_int_equal(with_bytes(21, link, 5 + len), want);
+	assert_int_equal(with_bytes(40, holder, 2 + len), want);
+}
+
+static void test_command_past_its_bound(void **state)
+{
+	char command[COMMAND_MAX_BYTES + 1];
+
+	memset(command, '\xff', sizeof(command));
+	assert_command(WIRE_OK, command, 0);
+	assert_command(WIRE_OK, command, COMMAND_MAX_BYTES);
+	assert_command(WIRE_MALFORMED, command, COMMAND_MAX_BYTES + 1);
+	assert_command(WIRE_MALFORMED, "a\0b", 3);
+	assert_command(WIRE_MALFORMED, "a\0", 2);
+}
+
+static void test_holder_past_its_bounds(void **state)
+{
+	uint8_t holder[NODE_ID_MAX_BYTES + 3] = {0x5a};
+
+	assert_int_equal(with_bytes(40, "", 0), WIRE_OK);
+	memset(holder + 1, 'n', sizeof(holder) - 1);
+	holder[1] = NODE_ID_MAX_BYTES;
+	assert_int_equal(with_bytes(40, holder, NODE_ID_MAX_BYTES + 2), WIRE_OK);
+	holder[1]++;
+	assert_int_equal(with_bytes(40, holder, NODE_ID_MAX_BYTES + 3), WIRE_MALFORMED);
+	assert_int_equal(with_bytes(40, "\x5a\x02n\0", 4), WIRE_MALFORMED);
+	assert_int_equal(with_bytes(40, "\x40\x02", 2), WIRE_OK); /* kind: a name */
+	assert_int_equal(with_bytes(40, "\x40\x03", 2), WIRE_MALFORMED);
+	assert_int_equal(with_bytes(40, "\x48\x02", 2), WIRE_OK); /* mode: exclusive */
+	assert_int_equal(with_bytes(40, "\x48\x03", 2), WIRE_MALFORMED);
+}
+
 /* A repeated field of a message, whose one element is encoded as `element`, up to `max` times. */
 static void assert_at_most(const char *element, size_t element_len, int max)
 {
@@ -231,6 +299,11 @@ static void test_listing_past_its_bound(void **state)
 static void test_links_past_their_bound(void **state)
 {
 	assert_at_most("\xaa\x01\x03\x0a\x01z", 6, LINKS_MAX); /* field 21: a link called z */
+}
+
+static void test_holders_past_their_bound(void **state)
+{
+	assert_at_most("\xc2\x02\x02\x08\x01", 5, HOLDERS_MAX); /* field 40: with a token */
 }
 
 static void test_too_many_messages(void **state)
@@ -280,18 +353,14 @@ static void test_field_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FEAR(test_another_version_is_misread),
-		FEAR(test_rubbish_is_a_version),
-		FEAR(test_unknown_kind_is_taken),
-		FEAR(test_enum_out_of_range),
-		FEAR(test_number_past_its_width),
-		FEAR(test_name_leaves_its_directory),
-		FEAR(test_text_or_data_past_its_bound),
-		FEAR(test_listing_past_its_bound),
-		FEAR(test_links_past_their_bound),
-		FEAR(test_too_many_messages),
-		FEAR(test_oversized_packet),
-		FEAR(test_field_twice),
+		FEAR(test_another_version_is_misread), FEAR(test_rubbish_is_a_version),
+		FEAR(test_unknown_kind_is_taken),      FEAR(test_a_kind_changes_its_number),
+		FEAR(test_enum_out_of_range),	       FEAR(test_number_past_its_width),
+		FEAR(test_name_leaves_its_directory),  FEAR(test_text_or_data_past_its_bound),
+		FEAR(test_command_past_its_bound),     FEAR(test_holder_past_its_bounds),
+		FEAR(test_listing_past_its_bound),     FEAR(test_links_past_their_bound),
+		FEAR(test_holders_past_their_bound),   FEAR(test_too_many_messages),
+		FEAR(test_oversized_packet),	       FEAR(test_field_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,20 +7,22 @@
 #include <pb_encode.h>
 
 #include "transport/wire.h"
+#include "transport/wire_sound.h"
 #include "wire.pb.h"
 
 /* One message at its longest: the bounds of message.h, and what message_wire_bound adds to them. */
 #define MESSAGE_MAX_BYTES                                                                          \
-	(480 + CONTENT_MAX_BYTES + 2 * NAME_MAX_BYTES + TEXT_MAX_BYTES +                           \
-	 LISTING_MAX * (32 + NAME_MAX_BYTES) + LINKS_MAX * (96 + NAME_MAX_BYTES))
+	(528 + CONTENT_MAX_BYTES + 2 * NAME_MAX_BYTES + TEXT_MAX_BYTES +                           \
+	 LISTING_MAX * (32 + NAME_MAX_BYTES) + LINKS_MAX * (128 + NAME_MAX_BYTES) +                \
+	 HOLDERS_MAX * (112 + NODE_ID_MAX_BYTES))
 
 /* clang-format off */
 
-/* The numbers on the wire are fixed in wire.proto; the core's may not drift away from them. */
+/* The kinds' numbers on the wire are fixed in wire.proto; the core sorts its own into ranges. */
 #define KINDS(X) \
 	X(HELLO) X(RENEW) X(BYE) X(WELCOME) X(RENEWED) X(TAKEN) X(EXPIRED) X(NOT_ME) \
 	X(FAREWELL) X(LOOKUP) X(GETATTR) X(SETATTR) X(CREATE) X(OPEN) X(READ) X(WRITE) \
-	X(UNLINK) X(MKDIR) X(SYMLINK) X(LINK) X(RENAME) X(READDIR) X(STATFS) X(LOCK) \
+	X(UNLINK) X(MKDIR) X(SYMLINK) X(LINK) X(RENAME) X(READDIR) X(STATFS) X(GETINFO) X(LOCK) \
 	X(TESTLOCK) X(CLOSE) X(CANCEL) X(RECLAIM_FILE) X(RECLAIM_GONE) X(RECLAIM_OPEN) \
 	X(RECLAIM_LOCK) X(RECLAIM_WAIT) X(RECLAIM_DONE) X(REPLY) X(QUEUED) X(VOUCH) \
 	X(FORGET)
@@ -28,25 +30,33 @@
 	X(OK) X(BUSY) X(DEADLOCK) X(NO_ENTRY) X(EXISTS) X(STALE) X(TOO_BIG) X(NO_SPACE) \
 	X(NO_MEMORY) X(NOT_DIR) X(IS_DIR) X(NOT_EMPTY) X(NOT_PERMITTED) X(INVALID) \
 	X(NAME_TOO_LONG) X(TOO_MANY_LINKS) X(INTERRUPTED) X(NO_MASTER) X(LAPSED)
-#define SAME_KIND(x)   _Static_assert((int)MESSAGE_##x == (int)wire_KIND_##x, "wire.proto: " #x);
 #define SAME_STATUS(x) _Static_assert((int)STATUS_##x == (int)wire_STATUS_##x, "wire.proto: " #x);
-KINDS(SAME_KIND)
 STATUSES(SAME_STATUS)
-_Static_assert((int)MESSAGE_KIND_END == (int)_wire_Kind_ARRAYSIZE, "a kind is not in wire.proto");
+#define ONE(x)	       +1
+_Static_assert(1 KINDS(ONE) == MESSAGE_LAST_SESSION + 1 + MESSAGE_KIND_END - MESSAGE_FIRST_ORDERED,
+	       "a kind is missing in KINDS");
+#define TO_WIRE(x)     [MESSAGE_##x] = wire_KIND_##x,
+#define FROM_WIRE(x)   [wire_KIND_##x] = MESSAGE_##x,
+static const uint8_t kind_to_wire[MESSAGE_KIND_END] = {KINDS(TO_WIRE)};
+static const uint8_t kind_from_wire[_wire_Kind_ARRAYSIZE] = {KINDS(FROM_WIRE)};
 _Static_assert((int)STATUS_MAX == (int)_wire_Status_MAX, "a status is not in wire.proto");
 
 /* What is called alike, and is copied as it is, in struct message and in wire_Message. */
 #define PLAIN_FIELDS(X) \
 	X(seq) X(req) X(ino) X(parent) X(handle) X(owner) X(target) X(version) X(token) \
 	X(ticket) X(epoch) X(stamp_ns) X(lease_ns) X(idle_ns) X(ttl_ns) X(start) X(end) \
-	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume)
+	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume) X(since_ns)
 /* The same of struct attr and wire_Attr. */
 #define ATTR_FIELDS(X) \
 	X(ino) X(version) X(mode) X(uid) X(gid) X(nlink) X(size) X(atime_ns) X(mtime_ns) \
 	X(ctime_ns)
 /* The same of struct link and wire_Link. */
 #define LINK_FIELDS(X) \
-	X(parent) X(token) X(holder) X(maker_req) X(maker_pid) X(maker_uid) X(idle_ns) X(ttl_ns)
+	X(parent) X(token) X(holder) X(maker_req) X(maker_pid) X(maker_uid) X(idle_ns) X(ttl_ns) \
+	X(since_ns)
+/* And of struct holder and wire_Holder. */
+#define HOLDER_FIELDS(X) \
+	X(token) X(session) X(start) X(end) X(since_ns) X(pid) X(uid)
 /* clang-format on */
 
 #define COPY(field) to->field = from->field;
@@ -64,6 +74,8 @@ struct wire {
 	char entry_names[LISTING_MAX][NAME_MAX_BYTES + 1];
 	struct link links[LINKS_MAX];
 	char link_names[LINKS_MAX][NAME_MAX_BYTES + 1];
+	struct holder holders[HOLDERS_MAX];
+	char holder_nodes[HOLDERS_MAX][NODE_ID_MAX_BYTES + 1];
 	/* Encoding: the message in hand, and the packet. */
 	uint8_t one[MESSAGE_MAX_BYTES];
 	uint8_t all[WIRE_MAX_BYTES];
@@ -82,44 +94,6 @@ struct wire *wire_new(void)
 void wire_free(struct wire *w)
 {
 	free(w);
-}
-
-/* The rules for messages, of both directions. */
-
-static bool is_kind(unsigned kind)
-{
-	return (kind > MESSAGE_NONE && kind <= MESSAGE_LAST_SESSION) ||
-	       (kind >= MESSAGE_FIRST_ORDERED && kind < MESSAGE_KIND_END);
-}
-
-static bool is_name(const char *name)
-{
-	size_t len = strnlen(name, NAME_MAX_BYTES + 1);
-
-	return len > 0 && len <= NAME_MAX_BYTES && !strchr(name, '/') && strcmp(name, ".") != 0 &&
-	       strcmp(name, "..") != 0;
-}
-
-static bool is_sound(const struct message *m)
-{
-	if (!is_kind(m->kind) || (unsigned)m->status > STATUS_MAX)
-		return false;
-	if ((unsigned)m->lock_kind > LOCK_RANGE || (unsigned)m->lock_mode > LOCK_EXCLUSIVE)
-		return false;
-	if ((m->name && !is_name(m->name)) || (m->name2 && !is_name(m->name2)))
-		return false;
-	if (m->text && strnlen(m->text, TEXT_MAX_BYTES + 1) > TEXT_MAX_BYTES)
-		return false;
-	if (m->data_len > CONTENT_MAX_BYTES || m->entry_count > LISTING_MAX ||
-	    m->link_count > LINKS_MAX)
-		return false;
-	for (size_t i = 0; i < m->entry_count; i++)
-		if (!m->entries[i].name || !is_name(m->entries[i].name))
-			return false;
-	for (size_t i = 0; i < m->link_count; i++)
-		if (!m->links[i].name || !is_name(m->links[i].name))
-			return false;
-	return true;
 }
 
 /* Encoding. */
@@ -166,9 +140,25 @@ static bool put_entries(pb_ostream_t *out, const pb_field_t *field, void *const 
 	return true;
 }
 
+/* Into and out of a field of nanopb's for bytes that are kept in place. */
+#define BYTES_OUT(to, from)                                                                        \
+	do {                                                                                       \
+		(to).size = (pb_size_t)strlen(from);                                               \
+		memcpy((to).bytes, from, (to).size);                                               \
+	} while (0)
+#define BYTES_IN(to, from)                                                                         \
+	do {                                                                                       \
+		memcpy(to, (from).bytes, (from).size);                                             \
+		(to)[(from).size] = '\0';                                                          \
+	} while (0)
+/* A NUL inside would hide what follows. */
+#define HAS_NUL(from) (memchr((from).bytes, '\0', (from).size) != NULL)
+
 static void link_out(wire_Link *to, const struct link *from)
 {
 	LINK_FIELDS(COPY)
+	to->flags = (uint32_t)from->flags;
+	BYTES_OUT(to->maker_command, from->maker_command);
 	to->name = string_out(from->name);
 }
 
@@ -182,6 +172,26 @@ static bool put_links(pb_ostream_t *out, const pb_field_t *field, void *const *a
 		link_out(&link, &m->links[i]);
 		if (!pb_encode_tag_for_field(out, field) ||
 		    !pb_encode_submessage(out, wire_Link_fields, &link))
+			return false;
+	}
+	return true;
+}
+
+static bool put_holders(pb_ostream_t *out, const pb_field_t *field, void *const *arg)
+{
+	const struct message *m = *arg;
+
+	for (size_t i = 0; i < m->holder_count; i++) {
+		const struct holder *from = &m->holders[i];
+		wire_Holder holder = {0}, *to = &holder;
+
+		HOLDER_FIELDS(COPY)
+		to->kind = from->kind;
+		to->mode = from->mode;
+		BYTES_OUT(to->command, from->command);
+		BYTES_OUT(to->node, from->node);
+		if (!pb_encode_tag_for_field(out, field) ||
+		    !pb_encode_submessage(out, wire_Holder_fields, &holder))
 			return false;
 	}
 	return true;
@@ -204,7 +214,9 @@ static void message_out(wire_Message *to, const struct message *from)
 {
 	*to = (wire_Message){0};
 	PLAIN_FIELDS(COPY)
-	to->kind = (wire_Kind)from->kind;
+	to->kind = (wire_Kind)kind_to_wire[from->kind];
+	to->keeper = from->keeper;
+	BYTES_OUT(to->command, from->command);
 	to->status = (wire_Status)from->status;
 	to->lock_kind = from->lock_kind;
 	to->lock_mode = from->lock_mode;
@@ -220,6 +232,8 @@ static void message_out(wire_Message *to, const struct message *from)
 		to->entries = (pb_callback_t){.funcs.encode = put_entries, .arg = (void *)from};
 	if (from->link_count > 0)
 		to->links = (pb_callback_t){.funcs.encode = put_links, .arg = (void *)from};
+	if (from->holder_count > 0)
+		to->holders = (pb_callback_t){.funcs.encode = put_holders, .arg = (void *)from};
 }
 
 struct encoding { /* what put_messages needs */
@@ -237,7 +251,7 @@ static bool put_messages(pb_ostream_t *out, const pb_field_t *field, void *const
 		pb_ostream_t one = pb_ostream_from_buffer(e->wire->one, sizeof(e->wire->one));
 		wire_Message message;
 
-		assert(is_sound(e->packet->messages[i]));
+		assert(wire_is_sound(e->packet->messages[i]));
 		message_out(&message, e->packet->messages[i]);
 		if (!pb_encode(&one, wire_Message_fields, &message) ||
 		    !put_bytes(out, field, e->wire->one, one.bytes_written))
@@ -290,7 +304,7 @@ static bool take_name(pb_istream_t *in, const pb_field_t *field, void **arg)
 {
 	struct wire *w = *arg;
 
-	w->message.name = w->name; /* set even if empty, which is_sound then refuses */
+	w->message.name = w->name; /* set even if empty, which wire_is_sound then refuses */
 	return take_string(w, in, w->name, NAME_MAX_BYTES);
 }
 
@@ -339,7 +353,8 @@ static bool take_entry(pb_istream_t *in, const pb_field_t *field, void **arg)
 
 	if (i == LISTING_MAX)
 		return fail(w, WIRE_MALFORMED);
-	w->entry_names[i][0] = '\0'; /* stays if there is no name, and is refused by is_sound */
+	w->entry_names[i][0] =
+		'\0'; /* stays if there is no name, and is refused by wire_is_sound */
 	if (!pb_decode(in, wire_Entry_fields, &entry))
 		return fail(w, WIRE_MALFORMED);
 	w->entries[i] = (struct entry){.ino = entry.ino,
@@ -361,6 +376,8 @@ static bool take_link_name(pb_istream_t *in, const pb_field_t *field, void **arg
 static void link_in(struct link *to, const wire_Link *from)
 {
 	LINK_FIELDS(COPY)
+	to->flags = from->flags;
+	BYTES_IN(to->maker_command, from->maker_command);
 }
 
 static bool take_link(pb_istream_t *in, const pb_field_t *field, void **arg)
@@ -371,13 +388,35 @@ static bool take_link(pb_istream_t *in, const pb_field_t *field, void **arg)
 
 	if (i == LINKS_MAX)
 		return fail(w, WIRE_MALFORMED);
-	w->link_names[i][0] = '\0'; /* stays if there is no name, and is refused by is_sound */
-	if (!pb_decode(in, wire_Link_fields, &link))
+	w->link_names[i][0] = '\0'; /* stays if there is no name, and is refused by wire_is_sound */
+	if (!pb_decode(in, wire_Link_fields, &link) || HAS_NUL(link.maker_command))
 		return fail(w, WIRE_MALFORMED);
 	w->links[i] = (struct link){.name = w->link_names[i]};
 	link_in(&w->links[i], &link);
 	w->message.links = w->links;
 	w->message.link_count = i + 1;
+	return true;
+}
+
+static bool take_holder(pb_istream_t *in, const pb_field_t *field, void **arg)
+{
+	struct wire *w = *arg;
+	size_t i = w->message.holder_count;
+	struct holder *to = &w->holders[i];
+	wire_Holder holder, *from = &holder;
+
+	if (i == HOLDERS_MAX || !pb_decode(in, wire_Holder_fields, &holder))
+		return fail(w, WIRE_MALFORMED);
+	if (HAS_NUL(holder.command) || HAS_NUL(holder.node))
+		return fail(w, WIRE_MALFORMED);
+	*to = (struct holder){.node = w->holder_nodes[i]};
+	HOLDER_FIELDS(COPY)
+	to->kind = (enum holder_kind)from->kind;
+	to->mode = (enum lock_mode)from->mode;
+	BYTES_IN(to->command, from->command);
+	BYTES_IN(w->holder_nodes[i], from->node);
+	w->message.holders = w->holders;
+	w->message.holder_count = i + 1;
 	return true;
 }
 
@@ -390,7 +429,11 @@ static void attr_in(struct attr *to, const wire_Attr *from)
 static void message_in(struct message *to, const wire_Message *from)
 {
 	PLAIN_FIELDS(COPY)
-	to->kind = (enum message_kind)from->kind;
+	to->kind = (unsigned)from->kind < _wire_Kind_ARRAYSIZE
+			   ? (enum message_kind)kind_from_wire[from->kind]
+			   : MESSAGE_NONE;
+	to->keeper = (enum keeper)from->keeper;
+	BYTES_IN(to->command, from->command);
 	to->status = (enum status)from->status;
 	to->lock_kind = (enum lock_kind)from->lock_kind;
 	to->lock_mode = (enum lock_mode)from->lock_mode;
@@ -408,16 +451,18 @@ static bool take_message(pb_istream_t *in, const pb_field_t *field, void **arg)
 		.data = {.funcs.decode = take_data, .arg = w},
 		.entries = {.funcs.decode = take_entry, .arg = w},
 		.links = {.funcs.decode = take_link, .arg = w},
+		.holders = {.funcs.decode = take_holder, .arg = w},
 	};
 	struct message *copy;
 
 	if (w->packet.count == PACKET_MAX_COUNT)
 		return fail(w, WIRE_OVERSIZED);
 	w->message = (struct message){0};
-	if (!pb_decode_ex(in, wire_Message_fields, &message, PB_DECODE_NOINIT))
+	if (!pb_decode_ex(in, wire_Message_fields, &message, PB_DECODE_NOINIT) ||
+	    HAS_NUL(message.command))
 		return fail(w, WIRE_MALFORMED);
 	message_in(&w->message, &message);
-	if (!is_sound(&w->message))
+	if (!wire_is_sound(&w->message))
 		return fail(w, WIRE_MALFORMED);
 	copy = message_copy(&w->message);
 	if (!copy)

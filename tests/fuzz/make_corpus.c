@@ -113,6 +113,7 @@ static void write_requests(void)
 							      .holder = UINT64_MAX,
 							      .maker_req = 7,
 							      .maker_pid = 812,
+							      .maker_command = "dpkg",
 							      .ttl_ns = NS_PER_SEC,
 							      .name = "kept"},
 							     {.parent = 9, .name = "too"}},
@@ -152,6 +153,24 @@ static void write_replies(void)
 					       .flags = REPLY_CONTENT,
 					       .data = content,
 					       .data_len = sizeof(content)});
+	write_good("holders",
+		   (struct message){.kind = MESSAGE_REPLY,
+				    .req = 3,
+				    .token = 77,
+				    .lock_mode = LOCK_SHARED,
+				    .length = 2,
+				    .keeper = KEEPER_LEASE,
+				    .lease_ns = NS_PER_SEC,
+				    .holders = (struct holder[]){{.token = 77,
+								  .session = UINT64_MAX,
+								  .end = RANGE_END,
+								  .pid = 4242,
+								  .kind = HOLDER_RANGE,
+								  .mode = LOCK_SHARED,
+								  .command = "sqlite3",
+								  .node = "alpha"},
+								 {.token = 5, .node = "beta"}},
+				    .holder_count = 2});
 	write_good("queued", (struct message){.kind = MESSAGE_QUEUED, .req = 3, .ticket = 12});
 	write_good("long_name", (struct message){.kind = MESSAGE_VOUCH, .name = name});
 }

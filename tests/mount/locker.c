@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -223,6 +224,54 @@ static int do_ftruncate(char **rest)
 	return ftruncate(fd, number(rest));
 }
 
+/* getx SLOT NAME [SIZE] -> length and value, whose lines are separated by | */
+static int do_getx(char **rest)
+{
+	int fd = *slot(rest);
+	const char *name = word(rest), *size = word(rest);
+	char text[LINE_BYTES - 32] = "";
+	ssize_t n = fgetxattr(fd, name, text, *size ? strtoul(size, NULL, 0) : sizeof(text) - 1);
+
+	for (char *c = text; *c; c++)
+		*c = *c == '\n' ? '|' : *c;
+	snprintf(value, sizeof(value), "%zd %s", n, text);
+	return (int)n;
+}
+
+/* setx SLOT NAME VALUE [create|replace] */
+static int do_setx(char **rest)
+{
+	int fd = *slot(rest);
+	const char *name = word(rest), *text = word(rest), *how = word(rest);
+
+	return fsetxattr(fd, name, text, strlen(text),
+			 *how == 'c'   ? XATTR_CREATE
+			 : *how == 'r' ? XATTR_REPLACE
+				       : 0);
+}
+
+/* remx SLOT NAME */
+static int do_remx(char **rest)
+{
+	int fd = *slot(rest);
+
+	return fremovexattr(fd, word(rest));
+}
+
+/* listx SLOT [SIZE] -> length, and the names in turn */
+static int do_listx(char **rest)
+{
+	int fd = *slot(rest);
+	const char *size = word(rest);
+	char text[LINE_BYTES - 32] = "";
+	ssize_t n = flistxattr(fd, text, *size ? strtoul(size, NULL, 0) : sizeof(text) - 1);
+
+	for (ssize_t i = 0; *size != '0' && i + 1 < n; i++)
+		text[i] = text[i] ? text[i] : ' ';
+	snprintf(value, sizeof(value), "%zd %s", n, text);
+	return (int)n;
+}
+
 static int do_unlink(char **rest)
 {
 	return unlink(word(rest));
@@ -252,7 +301,8 @@ static const struct command {
 	{"getlk", do_getlk}, {"pwrite", do_pwrite}, {"write", do_write},
 	{"fill", do_fill},   {"read", do_read},	    {"fstat", do_fstat},
 	{"fsync", do_fsync}, {"unlink", do_unlink}, {"ftruncate", do_ftruncate},
-	{"fork", do_fork},
+	{"fork", do_fork},   {"getx", do_getx},	    {"setx", do_setx},
+	{"remx", do_remx},   {"listx", do_listx},
 };
 
 static int run(char *line)

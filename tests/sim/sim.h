@@ -8,7 +8,7 @@
  *	sim_net.c      links: loss, delay, repeats, reordering, partitions
  *	sim_engine.c   the store: slow, unavailable, unknown outcomes
  *	sim_request.c  requests of programs, each answered exactly once
- *	sim_program.c  programs that lock, write, remove, get interrupted and die
+ *	sim_program.c  programs that lock, write, remove, get interrupted and die (I12: holders know their token)
  *	sim_history.c  what programs saw, against what a file system may show (I2, I11)
  *	sim_check.c    the invariants, in true time (protocol.md I1 to I10)
  *	sim_chaos.c    when which fault happens

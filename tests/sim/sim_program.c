@@ -7,6 +7,7 @@
  *	t  are made and removed by anyone
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ enum act {
 	ACT_TOUCH,
 	ACT_UNLINK,
 	ACT_LIST,
+	ACT_INFO, /* who holds it? */
 	ACT_HOLD, /* just wait */
 };
 
@@ -51,6 +53,8 @@ static const struct plan {
 	{'f', {ACT_MAKE, ACT_SHARED, ACT_READ, ACT_HOLD}},
 	{'f', {ACT_MAKE, ACT_RANGE, ACT_RANGE, ACT_HOLD, ACT_RANGE}},
 	{'f', {ACT_LOOKUP, ACT_TOUCH, ACT_LIST}},
+	{'f', {ACT_MAKE, ACT_INFO, ACT_EXCLUSIVE, ACT_INFO, ACT_HOLD, ACT_INFO}},
+	{'f', {ACT_MAKE, ACT_SHARED, ACT_INFO, ACT_HOLD, ACT_INFO}},
 	{'t', {ACT_MAKE, ACT_WRITE, ACT_READ, ACT_WRITE}},
 	{'t', {ACT_MAKE, ACT_WRITE, ACT_UNLINK, ACT_READ, ACT_HOLD}},
 	{'t', {ACT_LOOKUP, ACT_OPEN, ACT_READ, ACT_WRITE}},
@@ -67,6 +71,8 @@ struct program {
 	uint64_t ino;
 	uint64_t handle;
 	struct request *request; /* under way */
+	uint64_t token;		 /* of its lock in the plan, 0: none */
+	uint64_t token_instance; /* of the session that has it */
 	bool made;		 /* a lock file that is still to be removed */
 	bool idle;
 	uint64_t writes;
@@ -93,7 +99,7 @@ static void finish_plan(struct sim *s, struct program *p)
 		sim_trace(s, "node %zu closes %lu", p->node, (unsigned long)p->handle);
 		sim_node_loop(s, p->node);
 	}
-	p->handle = p->ino = 0;
+	p->handle = p->ino = p->token = 0;
 	p->made = false;
 	p->plan = NULL;
 	if (s->programs_stop)
@@ -242,6 +248,9 @@ static void act(struct sim *s, struct program *p, enum act act)
 		m.ino = ROOT_INO;
 		m.handle = 0;
 		break;
+	case ACT_INFO:
+		m.kind = MESSAGE_GETINFO;
+		break;
 	case ACT_HOLD:
 	case ACT_END:
 		return;
@@ -275,6 +284,21 @@ static void next_act(struct sim *s, struct event *e)
 		act(s, p, now);
 }
 
+/* Who holds a lock and asks for its token is told his own (contract 5.7), as long as he believes. */
+static void check_token(struct sim *s, struct program *p, const struct request *r)
+{
+	uint64_t instance = node_instance(s->nodes[p->node].node);
+
+	if (r->message->kind == MESSAGE_LOCK && r->message->lock_kind == LOCK_FLOCK) {
+		p->token = r->reply->token;
+		p->token_instance = instance;
+	}
+	if (r->message->kind == MESSAGE_GETINFO && p->token && p->token_instance == instance &&
+	    r->reply->token != p->token)
+		sim_fail(s, "I12: the holder of token %" PRIx64 " is told %" PRIx64, p->token,
+			 r->reply->token);
+}
+
 /* Whatever fails ends the plan. */
 void program_answered(struct sim *s, struct program *p, struct request *r)
 {
@@ -287,6 +311,8 @@ void program_answered(struct sim *s, struct program *p, struct request *r)
 	p->made |= p->plan->sort == 'e' && r->message->kind == MESSAGE_CREATE && r->handle;
 	if (status != STATUS_OK)
 		p->at = PLAN_MAX;
+	else
+		check_token(s, p, r);
 	p->request = NULL;
 	request_free(s, r);
 	act_later(s, p, (int64_t)sim_below(s, sim_chance(s, 500) ? NS_PER_MS : THINK_MAX_NS) + 1);
