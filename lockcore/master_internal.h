@@ -7,6 +7,7 @@
  *	master_grace.c    reclaim and the end of grace
  *	master_exec.c     requests to the table and back
  *	master_vouch.c    which session vouches for which file
+ *	master_seen.c     which session is told of which name's end
  */
 #ifndef LOCKCORE_MASTER_INTERNAL_H
 #define LOCKCORE_MASTER_INTERNAL_H
@@ -163,6 +164,12 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 struct table_want exec_want(const struct session *s, const struct message *msg);
 /* Tells those whom a step on the table concerns. */
 void exec_drain(struct master *m);
+
+/* master_seen.c */
+/* What a session saw in an earlier epoch, or its predecessor did. */
+void seen_claim(struct master *m, struct session *s, const struct message *msg);
+/* Tells the sessions of the names that are gone, or have appeared. */
+void seen_drain(struct master *m);
 
 /* master_vouch.c */
 void vouch_changed(struct master *m, struct session *s, uint64_t ino);

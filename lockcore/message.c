@@ -119,7 +119,8 @@ const char *message_kind_name(enum message_kind kind)
 		"LINK",		"RENAME",	"READDIR",	"STATFS",	"LOCK",
 		"TESTLOCK",	"CLOSE",	"CANCEL",	"RECLAIM_FILE", "RECLAIM_GONE",
 		"RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_DONE", "REPLY",
-		"QUEUED",	"VOUCH",	"FORGET",
+		"QUEUED",	"VOUCH",	"FORGET",	"UNUSED_60",	"UNSEEN",
+		"APPEARED",	"SEEN",
 	};
 
 	_Static_assert(sizeof(session) / sizeof(*session) == MESSAGE_LAST_SESSION + 1, "kinds");

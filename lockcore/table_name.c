@@ -158,6 +158,7 @@ struct dentry *dentry_make(struct table *t, struct inode *parent, const struct t
 	inode_use_changed(t, inode, now);
 	dir_touched(parent, now);
 	inode_use_changed(t, parent, now);
+	seen_appeared(t, d, client->id);
 	return d;
 }
 
@@ -181,6 +182,7 @@ void dentry_unlink(struct table *t, struct dentry *d, struct moment now)
 
 	/* A directory that is moved has two names for a moment. */
 	assert(!inode->dir || !inode->dir->live || inode->nlink > 1);
+	seen_end(t, d);
 	deadline_release(&t->lives, &d->life);
 	HASH_DEL(t->dentries, d);
 	detach(d, now);
@@ -199,6 +201,7 @@ void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, stru
 
 	assert(!old->dir || !old->dir->live);
 	deadline_clear(&t->lives, &d->life);
+	seen_end(t, d);
 	detach(d, now);
 	attach(d, inode);
 	inode_put(t, old, now);
