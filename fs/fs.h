@@ -8,6 +8,8 @@
  *	            names.c, files.c and locks.c
  *	ask.c       a request as a call of the core
  *	answers.c   the core's answers, to the kernel
+ *	notify.c    a thread that makes the kernel tell inotify(7) of what other nodes did
+ *	own.c       the requests that this thread causes, answered from memory
  *	errors.c    the one table of errno
  *
  * A request of the kernel becomes a struct asked and a call of the core, and is answered whenever
@@ -19,6 +21,7 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
+#include "fs/notify.h"
 #include "fs/options.h"
 #include "lockcore/node.h"
 #include "transport/endpoint.h"
@@ -44,6 +47,7 @@ struct fs {
 	struct endpoint *endpoints[NODE_MASTERS_MAX];
 	struct node *node;
 	struct fuse_session *session; /* NULL: not made yet, or ended */
+	struct notify *notify;	      /* NULL: none could be made */
 	bool mounted;
 	bool ready;	     /* the kernel has said INIT and agreed */
 	char refused[160];   /* why the kernel will not do, from INIT */
@@ -116,7 +120,15 @@ void fs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 void fs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op);
 void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
+/* own.c: each answers the request and returns true if our helper thread made it. */
+bool fs_own_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool fs_own_getattr(fuse_req_t req, fuse_ino_t ino);
+bool fs_own_remove(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool fs_own_make(fuse_req_t req, fuse_ino_t parent, const char *name);
+
 /* answers.c */
+void fs_reply_entry(fuse_req_t req, const struct attr *attr);
+void fs_reply_attr(fuse_req_t req, const struct attr *attr);
 void fs_answer(struct fs *fs, const struct node_answer *answer);
 
 /* serve.c: each runs the loop until what it is named for has come about. */

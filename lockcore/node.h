@@ -176,12 +176,10 @@ static inline struct node_step *node_notice_last(struct node_notice *notice)
 struct node_notice *node_next_notice(struct node *n);
 void node_notice_free(struct node_notice *notice);
 
-/*
- * May the kernel be shown this file under this name, for the sake of a notice? Not if its programs
- * know a directory there that is another one, for they may be in it, nor a directory that has moved
- * elsewhere.
- */
-bool node_may_show(struct node *n, const struct node_step *step);
+/* The directory that this node's programs know under this name, and may be in; 0: none. */
+uint64_t node_known_dir(struct node *n, uint64_t parent, const char *name);
+/* Is the step's directory known to be somewhere else? */
+bool node_dir_is_elsewhere(struct node *n, const struct node_step *step);
 /* Does a program wait for a call during which the kernel may have the inode locked? */
 bool node_may_lock(const struct node *n, uint64_t ino);
 

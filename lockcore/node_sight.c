@@ -397,14 +397,18 @@ void sight_free(struct node *n)
 
 /* ---- What the kernel may be shown ---- */
 
-bool node_may_show(struct node *n, const struct node_step *step)
+uint64_t node_known_dir(struct node *n, uint64_t parent, const char *name)
 {
-	const struct sight *s = find(n, step->parent, step->name);
-	const struct sight *dir = S_ISDIR(step->attr.mode) ? find_dir(n, step->attr.ino) : NULL;
+	const struct sight *s = find(n, parent, name);
 
-	if (s && s->attr.ino != step->attr.ino && s->looked && S_ISDIR(s->attr.mode))
-		return false;
-	return !dir || (parent_of(dir) == step->parent && !strcmp(name_of(dir), step->name));
+	return s && s->looked && S_ISDIR(s->attr.mode) ? s->attr.ino : 0;
+}
+
+bool node_dir_is_elsewhere(struct node *n, const struct node_step *step)
+{
+	const struct sight *dir = find_dir(n, step->attr.ino);
+
+	return dir && (parent_of(dir) != step->parent || strcmp(name_of(dir), step->name) != 0);
 }
 
 /* Opening, reading content and locking do without the inode's lock, or share it with nobody. */
