@@ -15,7 +15,7 @@
 # SIGKILL, no process and no mount is left.
 #
 # From the environment: DLOCK_MASTER, DLOCKFS, and the helpers LOCKER, CROWD, STRANGER,
-# WATCHER.
+# WATCHER, MAKER.
 # shellcheck shell=bash
 set -u
 

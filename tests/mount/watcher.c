@@ -7,6 +7,8 @@
  * "ready" once it watches; then a line for each event, KIND PATH/NAME, with a slash behind what is a
  * directory. KIND is DELETE, CREATE, MOVED_FROM or MOVED_TO in a directory that is watched, and
  * DELETE_SELF of what is watched. With -r also the directories below, and those that are made later.
+ *
+ * "watcher numbers" prints the number that unlinkat has in /proc/PID/syscall.
  */
 #include <dirent.h>
 #include <limits.h>
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define WATCHES_MAX 10000
@@ -84,6 +87,8 @@ int main(int argc, char **argv)
 	int deep = argc > 1 && !strcmp(argv[1], "-r");
 	ssize_t n;
 
+	if (argc == 2 && !strcmp(argv[1], "numbers"))
+		return printf("%d\n", SYS_unlinkat) < 0;
 	if (argc < 2 + deep)
 		return 64;
 	setvbuf(stdout, NULL, _IOLBF, 0);
