@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include <utlist.h>
-
+#include "lockcore/node_internal.h"
 #include "sim.h"
 
 #define MIDWAY_ONE_IN	 3000 /* loops of a machine that may be paused */
@@ -138,6 +138,9 @@ void sim_start_node(struct sim *s, size_t i)
 	memcpy(config.id, n->id, sizeof(config.id));
 	machine_starts(s, i);
 	n->node = node_new(&config, machine_now(s, i));
+	assert(n->node);
+	if (!s->hold_ns) /* as if a program had been in the root */
+		n->node->root = (struct attr){.ino = ROOT_INO, .mode = S_IFDIR};
 	n->leaving = n->midway = false;
 	sim_trace(s, "node %zu starts as %s, instance %" PRIx64, i, n->id, config.instance_base);
 	for (size_t m = 0; m < s->config.masters; m++)
