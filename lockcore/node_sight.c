@@ -254,23 +254,26 @@ static void refresh(struct node *n, const struct attr *attr)
 }
 
 /* By a request of this node: its kernel knows, unless the program was answered before. */
-static void removed_by_us(struct node *n, uint64_t parent, const char *name, bool settled)
+static void removed_by_us(struct node *n, uint64_t parent, const char *name,
+			  const struct message *reply, bool settled)
 {
 	struct sight *s = find(n, parent, name);
 
-	if (s && settled)
-		ended_somehow(n, s);
-	else if (s)
+	if (s && !settled)
 		drop(n, s);
+	else if (s && s->attr.ino == reply->attr.ino)
+		ended(n, s, &reply->attr);
+	else if (s)
+		ended_somehow(n, s);
 }
 
 static void moved_by_us(struct node *n, const struct message *request, const struct message *reply,
 			bool settled)
 {
-	removed_by_us(n, request->parent, request->name, settled);
+	removed_by_us(n, request->parent, request->name, reply, settled);
 	if (settled)
 		return; /* what the new name stood for shows when it is looked up */
-	removed_by_us(n, request->target, request->name2, false);
+	removed_by_us(n, request->target, request->name2, reply, false);
 	see_by_program(n, request->target, request->name2, &reply->attr);
 }
 
@@ -302,7 +305,7 @@ void sight_reply(struct node *n, const struct message *request, const struct mes
 			see_by_program(n, request->parent, request->name, &reply->attr);
 		break;
 	case MESSAGE_UNLINK:
-		removed_by_us(n, request->parent, request->name, settled);
+		removed_by_us(n, request->parent, request->name, reply, settled);
 		break;
 	case MESSAGE_RENAME:
 		moved_by_us(n, request, reply, settled);

@@ -107,11 +107,12 @@ static void test_a_holders_death_is_not_told(void **state)
 static void test_a_removal_that_was_given_up_is_not_told(void **state)
 {
 	struct sim *s = begin(1);
-	struct message m = in_root(MESSAGE_UNLINK, "f");
+	struct message m = in_root(MESSAGE_UNLINK, "f"), link = in_root(MESSAGE_LINK, "left");
 	struct opened f = story_make(s, 0, "f", 0);
 	struct request *r;
 
-	story_close(s, &f);
+	link.ino = f.ino;
+	assert_int_equal(story_status(s, 0, &link), STATUS_OK);
 	story_cut(s, 0, false, true);
 	r = request_submit(s, 0, &m, NULL);
 	request_interrupt(s, r);
@@ -119,6 +120,7 @@ static void test_a_removal_that_was_given_up_is_not_told(void **state)
 	story_cut(s, 0, false, false);
 	sim_run_for(s, 5 * NS_PER_SEC);
 	expect_told(s, 0, GONE, 1);
+	assert_int_equal(last_step(s, 0)->attr.nlink, 1);
 	story_end(s);
 }
 
