@@ -52,18 +52,18 @@ static struct fuse_entry_param as_entry(const struct attr *attr)
 	};
 }
 
-static void answer_attr(const struct asked *a, const struct node_answer *answer)
+void fs_reply_attr(fuse_req_t req, const struct attr *attr)
 {
-	struct stat st = as_stat(&answer->reply->attr);
+	struct stat st = as_stat(attr);
 
-	fuse_reply_attr(a->req, &st, CACHE_SECONDS);
+	fuse_reply_attr(req, &st, CACHE_SECONDS);
 }
 
-static void answer_entry(const struct asked *a, const struct node_answer *answer)
+void fs_reply_entry(fuse_req_t req, const struct attr *attr)
 {
-	struct fuse_entry_param entry = as_entry(&answer->reply->attr);
+	struct fuse_entry_param entry = as_entry(attr);
 
-	fuse_reply_entry(a->req, &entry);
+	fuse_reply_entry(req, &entry);
 }
 
 /* A caller that is gone already (ENOENT) will never release the file: we do. */
@@ -183,14 +183,14 @@ static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *
 	case MESSAGE_MKDIR:
 	case MESSAGE_SYMLINK:
 	case MESSAGE_LINK:
-		answer_entry(a, answer);
+		fs_reply_entry(a->req, &answer->reply->attr);
 		break;
 	case MESSAGE_GETATTR:
 	case MESSAGE_SETATTR:
 		if (a->setxattr)
 			fuse_reply_err(a->req, 0);
 		else
-			answer_attr(a, answer);
+			fs_reply_attr(a->req, &answer->reply->attr);
 		break;
 	case MESSAGE_CREATE:
 	case MESSAGE_OPEN:

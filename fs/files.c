@@ -12,7 +12,8 @@ void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct message m = {.kind = MESSAGE_GETATTR, .ino = ino};
 
-	fs_ask(req, fi, &m);
+	if (!fs_own_getattr(req, ino))
+		fs_ask(req, fi, &m);
 }
 
 static uint32_t set_mask(int to_set)

@@ -10,6 +10,8 @@
  *	xattr_text.c  the attributes as text
  *	ask.c       a request as a call of the core
  *	answers.c   the core's answers, to the kernel
+ *	notify.c    a thread that makes the kernel tell inotify(7) of what other nodes did
+ *	own.c       the requests that this thread causes, answered from memory
  *	errors.c    the one table of errno
  *
  * A request of the kernel becomes a struct asked and a call of the core, and is answered whenever
@@ -22,6 +24,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/caller.h"
+#include "fs/notify.h"
 #include "fs/options.h"
 #include "fs/xattr_text.h"
 #include "lockcore/node.h"
@@ -49,6 +52,7 @@ struct fs {
 	struct node *node;
 	struct callers *callers;
 	struct fuse_session *session; /* NULL: not made yet, or ended */
+	struct notify *notify;	      /* NULL: none could be made */
 	bool mounted;
 	bool ready;	     /* the kernel has said INIT and agreed */
 	char refused[160];   /* why the kernel will not do, from INIT */
@@ -133,7 +137,15 @@ void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 void fs_answer_info(const struct asked *a, const struct message *info);
 
+/* own.c: each answers the request and returns true if our helper thread made it. */
+bool fs_own_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool fs_own_getattr(fuse_req_t req, fuse_ino_t ino);
+bool fs_own_remove(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool fs_own_make(fuse_req_t req, fuse_ino_t parent, const char *name);
+
 /* answers.c */
+void fs_reply_entry(fuse_req_t req, const struct attr *attr);
+void fs_reply_attr(fuse_req_t req, const struct attr *attr);
 void fs_answer(struct fs *fs, const struct node_answer *answer);
 
 /* serve.c: each runs the loop until what it is named for has come about. */

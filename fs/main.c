@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -151,6 +152,7 @@ static int make_node(struct fs *fs)
 		.timeo_ns = fs->options.timeo_ns,
 		.idle_ns = fs->options.idle_ns,
 		.ttl_ns = fs->options.ttl_ns,
+		.watch_all = fs->options.inotify_all,
 	};
 
 	memcpy(config.id, fs->options.node, sizeof(config.id));
@@ -179,6 +181,29 @@ static int mount_session(struct fs *fs)
 	return fs_serve_until_ready(fs);
 }
 
+/* A mount that locks is worth having without inotify, too. */
+static void start_notify(struct fs *fs)
+{
+	fs->notify = notify_new(fs->options.mountpoint);
+	if (!fs->notify)
+		log_warning("inotify on %s does not tell what other nodes do: %s",
+			    fs->options.mountpoint, strerror(errno));
+}
+
+/* The device is closed by now, so that the helper waits for no answer of ours. */
+static void stop_notify(struct fs *fs)
+{
+	struct notify_counts counts = {0};
+
+	if (!fs->notify)
+		return;
+	notify_counts(fs->notify, &counts);
+	log_debug("inotify: %" PRIu64 " told, %" PRIu64 " in vain, %" PRIu64 " dropped",
+		  counts.done, counts.vain, counts.dropped);
+	notify_free(fs->notify);
+	fs->notify = NULL;
+}
+
 /* A session first: a mount that nobody could use is worse than none. */
 static int start(struct fs *fs)
 {
@@ -193,6 +218,8 @@ static int start(struct fs *fs)
 		status = fs_serve_until_open(fs);
 	if (!status)
 		status = mount_session(fs);
+	if (!status)
+		start_notify(fs);
 	return status;
 }
 
@@ -201,6 +228,7 @@ static void stop(struct fs *fs)
 	if (fs->mounted)
 		fuse_session_unmount(fs->session);
 	fs->mounted = false;
+	stop_notify(fs);
 	if (fs->node && fs->endpoints[0])
 		fs_serve_until_left(fs);
 	for (size_t i = 0; i < fs->options.master_count; i++)

@@ -13,6 +13,8 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct message m = {.kind = MESSAGE_LOOKUP, .parent = parent, .name = name};
 
+	if (fs_own_lookup(req, parent, name))
+		return;
 	if (!fs_too_long(req, name))
 		fs_ask(req, NULL, &m);
 }
@@ -64,6 +66,8 @@ void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	struct asked *a;
 
 	(void)rdev;
+	if (fs_own_make(req, parent, name))
+		return;
 	if (!S_ISREG(mode)) {
 		fuse_reply_err(req, EPERM);
 		return;
@@ -87,6 +91,8 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, uin
 		.flags = flags,
 	};
 
+	if (fs_own_remove(req, parent, name))
+		return;
 	if (!fs_too_long(req, name))
 		fs_ask(req, NULL, &m);
 }
@@ -106,6 +112,8 @@ void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct message m = create_message(req, parent, name, mode);
 
 	m.kind = MESSAGE_MKDIR;
+	if (fs_own_make(req, parent, name))
+		return;
 	if (!fs_too_long(req, name))
 		fs_ask(req, NULL, &m);
 }
@@ -117,6 +125,8 @@ void fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	m.kind = MESSAGE_SYMLINK;
 	m.data = target;
 	m.data_len = strlen(target);
+	if (fs_own_make(req, parent, name))
+		return;
 	if (!fs_too_long(req, name))
 		fs_ask(req, NULL, &m);
 }

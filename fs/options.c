@@ -26,6 +26,8 @@ static const char help[] =
 	"                  long as this node's session (0)\n"
 	"  -o timeo=SEC    how long calls wait for a master that is silent before they fail\n"
 	"                  (default: the cluster's lease)\n"
+	"  -o inotify=removal|all  what inotify tells of other nodes' doings: the end of files\n"
+	"                  that were looked at here, or also what is made (removal)\n"
 	"  -o OPTION       also those of FUSE: see mount.fuse3(8); allow_other and\n"
 	"                  default_permissions are always on\n"
 	"  --help, --version\n"
@@ -35,7 +37,7 @@ static const char help[] =
 /* What fuse_opt_parse fills; texts are checked afterwards, so that errors can name them. */
 struct raw {
 	struct options *o;
-	char *node, *idle, *timeo, *ttl;
+	char *node, *idle, *timeo, *ttl, *inotify;
 	int foreground, help, version;
 	const char *extra; /* an argument too many, or an option nobody knows */
 };
@@ -46,9 +48,11 @@ struct raw {
 	}
 
 static const struct fuse_opt specs[] = {
-	OPT("node=%s", node), OPT("idle=%s", idle),	 OPT("timeo=%s", timeo),
-	OPT("ttl=%s", ttl),   OPT("-f", foreground),	 OPT("--help", help),
-	OPT("-h", help),      OPT("--version", version), OPT("-V", version),
+	OPT("node=%s", node),	OPT("idle=%s", idle),
+	OPT("timeo=%s", timeo), OPT("ttl=%s", ttl),
+	OPT("-f", foreground),	OPT("--help", help),
+	OPT("-h", help),	OPT("--version", version),
+	OPT("-V", version),	OPT("inotify=%s", inotify),
 	FUSE_OPT_END,
 };
 
@@ -117,6 +121,14 @@ static int take_node(struct options *o, const char *name)
 	return -1;
 }
 
+static int take_inotify(struct options *o, const char *what)
+{
+	if (what && strcmp(what, "removal") != 0 && strcmp(what, "all") != 0)
+		return bad_usage("-o inotify=", what, "neither removal nor all");
+	o->inotify_all = what && !strcmp(what, "all");
+	return -1;
+}
+
 static int check(struct options *o, const struct raw *raw)
 {
 	int status = -1;
@@ -135,6 +147,8 @@ static int check(struct options *o, const struct raw *raw)
 		status = take_seconds("-o ttl=", raw->ttl, &o->ttl_ns);
 	if (status < 0)
 		status = take_node(o, raw->node);
+	if (status < 0)
+		status = take_inotify(o, raw->inotify);
 	if (status < 0 && raw->timeo && !o->timeo_ns)
 		status = bad_usage("-o timeo=", raw->timeo, "must be more than 0");
 	return status;
@@ -163,6 +177,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	free(raw.idle);
 	free(raw.timeo);
 	free(raw.ttl);
+	free(raw.inotify);
 	return status;
 }
 

@@ -122,6 +122,7 @@ static void report(const struct fs *fs, const struct node_event *event)
 static unsigned drain(struct fs *fs)
 {
 	struct node_answer answer;
+	struct node_notice *notice;
 	struct node_event event;
 	unsigned events = 0;
 
@@ -129,6 +130,12 @@ static unsigned drain(struct fs *fs)
 	while (node_next_answer(fs->node, loop_now(), &answer))
 		fs_answer(fs, &answer);
 	send_packets(fs);
+	while ((notice = node_next_notice(fs->node))) {
+		if (fs->notify)
+			notify_add(fs->notify, notice);
+		else
+			node_notice_free(notice);
+	}
 	while (node_next_event(fs->node, &event)) {
 		report(fs, &event);
 		events |= 1u << event.kind;

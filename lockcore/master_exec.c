@@ -83,8 +83,10 @@ static void exec_lookup(struct master *m, struct session *s, const struct messag
 	enum status status = msg->name ? table_lookup(m->table, msg->parent, msg->name, &r.attr)
 				       : STATUS_INVALID;
 
-	if (status == STATUS_OK)
+	if (status == STATUS_OK) {
 		r.token = table_name_token(m->table, msg->parent, msg->name);
+		table_saw(m->table, s->instance, msg->parent, msg->name);
+	}
 	reply(m, s, msg, &r, status);
 }
 
@@ -162,6 +164,7 @@ static void exec_create(struct master *m, struct session *s, const struct messag
 	if (status == STATUS_OK) {
 		put_record(m, r.attr.ino, &record, &r, again);
 		r.flags |= created ? REPLY_CREATED : 0;
+		table_saw(m->table, s->instance, msg->parent, msg->name);
 		if (created || (msg->flags & OPEN_TRUNC))
 			vouch_changed(m, s, r.attr.ino);
 	}
@@ -181,6 +184,8 @@ static void exec_make(struct master *m, struct session *s, const struct message 
 
 	if (status == STATUS_EXISTS && made_before(m, s, msg, msg->parent, msg->name, &r.attr))
 		status = STATUS_OK;
+	if (status == STATUS_OK)
+		table_saw(m->table, s->instance, msg->parent, msg->name);
 	reply_changed(m, s, msg, &r, status);
 }
 
@@ -193,6 +198,8 @@ static void exec_link(struct master *m, struct session *s, const struct message 
 
 	if (status == STATUS_EXISTS && made_before(m, s, msg, msg->parent, msg->name, &r.attr))
 		status = STATUS_OK;
+	if (status == STATUS_OK)
+		table_saw(m->table, s->instance, msg->parent, msg->name);
 	reply_changed(m, s, msg, &r, status);
 }
 
@@ -215,6 +222,8 @@ static void exec_rename(struct master *m, struct session *s, const struct messag
 				      (msg->flags & MOVE_NOREPLACE) != 0, now, &r.attr, &replaced);
 	if (status == STATUS_OK && replaced.ino)
 		lost_name(m, s, &replaced, &r);
+	if (status == STATUS_OK)
+		table_saw(m->table, s->instance, msg->target, msg->name2);
 	reply_changed(m, s, msg, &r, status);
 }
 
@@ -466,4 +475,5 @@ void exec_drain(struct master *m)
 	}
 	while (table_next_gone(m->table, &ino))
 		vouch_gone(m, ino);
+	seen_drain(m);
 }

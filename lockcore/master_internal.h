@@ -8,6 +8,7 @@
  *	master_exec.c     requests to the table and back
  *	master_info.c     who holds a file, and for how long
  *	master_vouch.c    which session vouches for which file
+ *	master_seen.c     which session is told of which name's end
  */
 #ifndef LOCKCORE_MASTER_INTERNAL_H
 #define LOCKCORE_MASTER_INTERNAL_H
@@ -172,6 +173,12 @@ enum status info_get(struct master *m, const struct session *s, const struct mes
 		     struct moment now, struct table_info *info, struct message *r);
 enum status info_set_ttl(struct master *m, const struct message *msg, struct moment now,
 			 struct attr *out);
+
+/* master_seen.c */
+/* What a session saw in an earlier epoch, or its predecessor did. */
+void seen_claim(struct master *m, struct session *s, const struct message *msg);
+/* Tells the sessions of the names that are gone, or have appeared. */
+void seen_drain(struct master *m);
 
 /* master_vouch.c */
 void vouch_changed(struct master *m, struct session *s, uint64_t ino);

@@ -356,6 +356,8 @@ static void on_ordered(struct master *m, struct session *s, struct message **slo
 		return;
 	if (is_reclaim(*slot))
 		grace_reclaim(m, s, *slot, now);
+	else if ((*slot)->kind == MESSAGE_SEEN)
+		seen_claim(m, s, *slot);
 	else if (m->state == MASTER_GRACE)
 		grace_hold(m, s, slot);
 	else

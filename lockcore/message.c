@@ -132,7 +132,8 @@ const char *message_kind_name(enum message_kind kind)
 		"LINK",		"RENAME",	"READDIR",	"STATFS",	"GETINFO",
 		"LOCK",		"TESTLOCK",	"CLOSE",	"CANCEL",	"RECLAIM_FILE",
 		"RECLAIM_GONE", "RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_DONE",
-		"REPLY",	"QUEUED",	"VOUCH",	"FORGET",
+		"REPLY",	"QUEUED",	"VOUCH",	"FORGET",	"UNSEEN",
+		"APPEARED",	"SEEN",
 	};
 
 	_Static_assert(sizeof(session) / sizeof(*session) == MESSAGE_LAST_SESSION + 1, "kinds");

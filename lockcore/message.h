@@ -29,6 +29,10 @@
 #define NODE_REQUESTS_MAX 65536	       /* requests of one node under way, waiting locks included */
 #define PACKET_MAX_BYTES  (512 * 1024) /* and their bytes: half of what nng is told to take */
 
+/* Names that a node remembers to have seen, and hears the end of; of more the oldest give way. So
+ * many are in a directory that somebody lists with all attributes; at a node they take 20 MiB. */
+#define SEEN_NAMES_MAX 65536
+
 /* The whole range of a file, for locks (lseek(2): offsets are signed). Ranges are inclusive. */
 #define RANGE_END INT64_MAX
 
@@ -122,13 +126,23 @@ enum message_kind {
 				 command */
 	MESSAGE_RECLAIM_DONE,
 	/* master to node */
-	MESSAGE_REPLY,	/* req, status, and by request: attr, start, token (of the lock, or of the
+	MESSAGE_REPLY,	  /* req, status, and by request: attr, start, token (of the lock, or of the
 			  name looked up), since_ns, data, entries, lock, pid, parent, links; flags
 			  (REPLY_*). GETINFO: holders (the newest first), token, lock (mode), length
 			  (waiting requests), keeper, lease_ns (how long that keeps the name), ttl_ns */
-	MESSAGE_QUEUED, /* req, ticket: the lock request waits; its REPLY comes later */
-	MESSAGE_VOUCH,	/* as RECLAIM_FILE: keep this record from now on */
-	MESSAGE_FORGET, /* ino: the file is gone everywhere, drop its record */
+	MESSAGE_QUEUED,	  /* req, ticket: the lock request waits; its REPLY comes later */
+	MESSAGE_VOUCH,	  /* as RECLAIM_FILE: keep this record from now on */
+	MESSAGE_FORGET,	  /* ino: the file is gone everywhere, drop its record */
+	MESSAGE_UNSEEN,	  /* parent, name, ino, attr (with only ino, once the file is forgotten): a
+			     name that the session has seen is gone, by no request of its own */
+	MESSAGE_APPEARED, /* parent, name, attr: a name made by another, in a directory that the
+			     session has seen; for who said SEEN with WATCH_ALL */
+	/*
+	 * Node to master, one-way, at any time. parent, name, ino: seen in an earlier epoch or
+	 * session; if the name is not, or no longer, that file's, UNSEEN follows. Without a name:
+	 * flags.
+	 */
+	MESSAGE_SEEN,
 	MESSAGE_KIND_END,
 };
 
@@ -149,6 +163,7 @@ enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 #define REPLY_END      0x200u /* READDIR: nothing follows */
 #define REPLY_GONE     0x8000u	/* the file `ino` is gone everywhere by this: drop its record */
 #define REPLY_TOMB     0x10000u /* it is gone: remember that, with `version`, until FORGET comes */
+#define WATCH_ALL      0x20000u /* SEEN: the session is to hear of what others make, too */
 #define UNLINK_DIR     0x1000u	/* rmdir(2) */
 #define MOVE_NOREPLACE 0x2000u	/* RENAME: the new name must be free */
 #define RECORD_VOUCHED 0x800u	/* the sender keeps the record until it hears FORGET */

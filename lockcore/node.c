@@ -35,6 +35,7 @@ void node_free(struct node *n)
 		return;
 	node_calls_free(n);
 	kept_free(n);
+	sight_free(n);
 	channel_deinit(&n->channel);
 	deadlines_deinit(&n->deadlines);
 	free(n);
@@ -182,6 +183,7 @@ static void begin_epoch(struct node *n, uint64_t epoch, struct moment now)
 	channel_deinit(&n->channel);
 	if (resumed)
 		kept_reclaim(n);
+	sight_begin(n);
 	node_calls_start(n);
 	tell(n, (struct node_event){
 			.kind = resumed ? NODE_EVENT_RESUMED : NODE_EVENT_OPENED,
@@ -292,6 +294,12 @@ static void on_ordered(struct node *n, struct message **slot, struct moment now)
 		break;
 	case MESSAGE_FORGET:
 		kept_forget(n, m->ino);
+		break;
+	case MESSAGE_UNSEEN:
+		sight_unseen(n, m);
+		break;
+	case MESSAGE_APPEARED:
+		sight_appeared(n, m);
 		break;
 	default:
 		break;
@@ -444,6 +452,7 @@ static bool session_packet(struct node *n, struct moment now, size_t *master, st
 	if (!n->up[n->master])
 		return false;
 	*master = n->master;
+	sight_tell(n);
 	if (now.boot_ns >= n->renew_at_ns)
 		add_renewal(n, out, now);
 	if (!out->count && !channel_wants_packet(&n->channel, now))

@@ -10,6 +10,7 @@
  *	while (node_next_answer(n, now, &answer)) …   to the program
  *	while (node_next_packet(n, now, &master, &packet)) …   to the transport
  *	while (node_next_event(n, &event)) …   to the log
+ *	while ((notice = node_next_notice(n))) …   to whoever watches directories
  *
  * The session, and who may believe what (protocol.md rules 11 to 15; TS is the lease):
  *
@@ -55,6 +56,7 @@ struct node_config {
 	int64_t timeo_ns;	/* contract 6.3; 0: the lease */
 	int64_t idle_ns;	/* for the names made here (contract 4.3) */
 	int64_t ttl_ns;		/* for those that are held (4.4); 0: none */
+	bool watch_all;		/* hear of the names that others make, too (contract 2.4) */
 	uint64_t instance_base; /* random, new at each start; sessions are numbered from it */
 };
 
@@ -141,6 +143,49 @@ struct node_event {
 };
 
 bool node_next_event(struct node *n, struct node_event *out);
+
+/*
+ * What others did to names that this node has seen (contract 2.4): a name is gone, by another
+ * node's request or because nothing keeps it any more; or, with watch_all, has appeared. A name is
+ * seen when a request of this node is answered that looks it up, makes it or moves it. Every end is
+ * told once, that of an earlier session's names when there is a session again.
+ *
+ * The steps lead from the root to the name, each with what is known of it: of a name that is gone
+ * attr.nlink is what the file has left, 0: the file is gone. Without memory, past
+ * NODE_NOTICES_MAX, or where a directory on the way is not known, there is no notice.
+ */
+#define NODE_NOTICES_MAX      SEEN_NAMES_MAX /* not yet drained; further ones are dropped */
+#define NODE_NOTICE_DEPTH_MAX 256	     /* steps; deeper names are not told of */
+
+struct node_step {
+	uint64_t parent;
+	const char *name;
+	struct attr attr;
+};
+
+struct node_notice {
+	struct node_notice *prev, *next; /* utlist, for whoever owns the notice */
+	bool appeared;
+	struct attr root;
+	size_t depth; /* at least 1 */
+	struct node_step steps[];
+};
+
+static inline struct node_step *node_notice_last(struct node_notice *notice)
+{
+	return &notice->steps[notice->depth - 1];
+}
+
+/* The caller's from now on, to be freed by node_notice_free. NULL: none. */
+struct node_notice *node_next_notice(struct node *n);
+void node_notice_free(struct node_notice *notice);
+
+/* The directory that this node's programs know under this name, and may be in; 0: none. */
+uint64_t node_known_dir(struct node *n, uint64_t parent, const char *name);
+/* Is the step's directory known to be somewhere else? */
+bool node_dir_is_elsewhere(struct node *n, const struct node_step *step);
+/* Does a program wait for a call during which the kernel may have the inode locked? */
+bool node_may_lock(const struct node *n, uint64_t ino);
 
 /* ---- Looking ---- */
 

@@ -439,6 +439,7 @@ void node_reply(struct node *n, struct message **slot, struct moment now)
 		kept_apply(n, c->request, m);
 	else
 		kept_strengthen(n, c->request, c->weakened);
+	sight_reply(n, c->request, m, c->settled);
 	if (c->settled) {
 		kept_trim(n, m->attr.ino);
 		call_forget(n, c);

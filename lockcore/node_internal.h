@@ -6,6 +6,7 @@
  *	node_call.c  the programs' requests and their answers
  *	node_kept.c  what the session keeps: records of files, handles; what is reclaimed
  *	node_locks.c the locks among it
+ *	node_sight.c  the names that its programs have seen, and the notices of their end
  */
 #ifndef LOCKCORE_NODE_INTERNAL_H
 #define LOCKCORE_NODE_INTERNAL_H
@@ -73,6 +74,19 @@ struct kept {
 	struct range *locks[2]; /* by kind; client is 0 */
 };
 
+/* A name that has been seen, and is believed to exist. */
+struct sight {
+	UT_hash_handle hh;	   /* node.sights, by key */
+	UT_hash_handle hh_dir;	   /* node.dirs, by attr.ino, if in_dirs */
+	struct sight *prev, *next; /* node.told or node.untold, by `is_told`, the oldest first */
+	bool in_dirs;		   /* it is where this directory is */
+	bool is_told;		   /* the master knows that this session has seen it */
+	bool looked;		   /* the kernel knows it, and not only by a notice */
+	struct attr attr;
+	size_t key_len;
+	unsigned char key[]; /* parent's inode number, then the name with its NUL */
+};
+
 struct node {
 	struct node_config config;
 	enum node_state state;
@@ -106,6 +120,11 @@ struct node {
 	struct node_handle *handles;
 	struct node_handle *lapsed;
 	struct kept *kept;
+
+	struct sight *sights, *dirs, *told, *untold;
+	struct attr root; /* as last known; ino 0: not yet */
+	struct node_notice *notices;
+	size_t notice_count;
 
 	struct node_event events[NODE_EVENTS_MAX];
 	size_t event_first, event_count;
@@ -144,6 +163,18 @@ void kept_reclaim(struct node *n);
  * and locks. */
 size_t kept_lapse(struct node *n);
 void kept_free(struct node *n);
+
+/* node_sight.c */
+/* What a reply says of names. */
+void sight_reply(struct node *n, const struct message *request, const struct message *reply,
+		 bool settled);
+void sight_unseen(struct node *n, const struct message *m);
+void sight_appeared(struct node *n, const struct message *m);
+/* A session or an epoch begins: the master knows nothing of what was seen. */
+void sight_begin(struct node *n);
+/* Says so to the master, a bit at a time, before a packet is filled. */
+void sight_tell(struct node *n);
+void sight_free(struct node *n);
 
 /* node_locks.c */
 /* A lock was granted. */

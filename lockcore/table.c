@@ -62,6 +62,7 @@ void table_free(struct table *t)
 	struct client *client, *next;
 	struct dentry *dentry, *next_dentry;
 	struct table_grant grant;
+	struct table_news news;
 
 	if (!t)
 		return;
@@ -70,6 +71,8 @@ void table_free(struct table *t)
 	if (t->restoring)
 		table_restore_end(t, (struct moment){0}, NULL, NULL);
 	while (table_next_grant(t, &grant))
+		;
+	while (table_next_news(t, &news))
 		;
 	while (t->dentries) /* children before their directories */
 		HASH_ITER (hh, t->dentries, dentry, next_dentry)
@@ -225,6 +228,7 @@ void table_drop_client(struct table *t, uint64_t id, struct moment now)
 	t->wall_ns = now.wall_ns;
 	DL_FOREACH2 (client->handles, h, client_next)
 		lockset_drop_handle(t, h);
+	seen_drop_client(t, client);
 	drop_held(t, client, now);
 	DL_FOREACH_SAFE2 (client->handles, h, next_handle, client_next)
 		handle_close(t, h, now);

@@ -235,6 +235,39 @@ bool table_next_grant(struct table *t, struct table_grant *out);
 /* An inode that no longer exists, but for limbo. */
 bool table_next_gone(struct table *t, uint64_t *ino);
 
+/*
+ * ---- Who has seen which name (contract 2.4) ----
+ *
+ * A client that has seen a name is told when the name goes, once and in the order of events, unless
+ * it goes by the client's own request. What it has seen and cannot be noted, for want of memory or
+ * past the bounds, it is not told of: nothing ever fails for that.
+ */
+#define TABLE_SEEN_CLIENT_MAX SEEN_NAMES_MAX
+/* Of all clients together: about 600 MiB at worst. Beyond, a client's oldest gives way. */
+#define TABLE_SEEN_MAX (4 * 1024 * 1024)
+
+/* The client has been told of this name; fine if there is none. */
+void table_saw(struct table *t, uint64_t client, uint64_t parent, const char *name);
+/*
+ * The client saw the name as that of `ino`, in an earlier session or epoch: if it is not any more,
+ * the client is told so. With restoring set, which begins a restoring as table_restore_file does,
+ * that is looked at in table_restore_end.
+ */
+void table_saw_before(struct table *t, uint64_t client, uint64_t parent, const char *name,
+		      uint64_t ino, bool restoring);
+/* The client is also told what others make, in the root and in every directory it has seen. */
+void table_watch_all(struct table *t, uint64_t client);
+
+struct table_news {
+	uint64_t client;
+	bool appeared; /* else it is gone */
+	uint64_t parent;
+	char name[NAME_MAX_BYTES + 1];
+	struct attr attr; /* as of now; with only ino once the inode is forgotten */
+};
+
+bool table_next_news(struct table *t, struct table_news *out);
+
 /* ---- Restoring a table after a master's restart (protocol rules 5 to 7) ---- */
 
 struct table_record {

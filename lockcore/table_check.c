@@ -139,5 +139,6 @@ void table_check(struct table *t)
 	for (d = t->dentries; d; d = d->hh.next)
 		live--;
 	assert(live == 0);
+	seen_check(t);
 	assert(files == t->files && bytes == t->content_bytes);
 }

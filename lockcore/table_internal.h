@@ -45,6 +45,7 @@ struct dentry {
 	struct inode *inode;
 	struct inode *parent;
 	struct dentry *inode_prev, *inode_next; /* inode.dentries; or dir.lost */
+	struct seen *seen;			/* by whom */
 	struct client *holder;			/* NULL: lives on use */
 	struct dentry *held_prev, *held_next;	/* holder.held */
 	uint64_t maker_req;
@@ -99,6 +100,10 @@ struct client {
 	uint64_t id;
 	struct handle *handles;
 	struct dentry *held;
+	struct seen *seen; /* the oldest first */
+	size_t seen_count;
+	bool watches_all;
+	struct client *watcher_prev, *watcher_next; /* table.watchers, if it does */
 };
 
 struct waiter {
@@ -130,8 +135,12 @@ struct table {
 	struct client *clients;
 	struct waiter *waiters;
 	struct waiter *granted; /* not yet drained */
-	struct inode *gone;	/* not yet drained */
-	struct inode *limbo;	/* gone, by ino, the oldest first */
+	struct seen *seens;	/* that are attached to a name */
+	struct seen *claims;	/* while restoring: seen before */
+	struct seen *news;	/* not yet drained */
+	struct client *watchers;
+	struct inode *gone;  /* not yet drained */
+	struct inode *limbo; /* gone, by ino, the oldest first */
 	struct deadlines lives;
 	uint64_t epoch_base; /* epoch << TABLE_EPOCH_SHIFT */
 	uint64_t tokens, inos, tickets, cookies;
@@ -190,6 +199,18 @@ struct inode *limbo_find(struct table *t, uint64_t ino); /* NULL: none */
 struct inode *limbo_revive(struct table *t, uint64_t ino);
 void limbo_tick(struct table *t, struct moment now);
 void limbo_free(struct table *t);
+
+/* table_seen.c */
+/* The name no longer stands for its inode: whoever has seen it is told, now or when drained. */
+void seen_end(struct table *t, struct dentry *d);
+/* The client itself is about to end the name. */
+void seen_forget(struct table *t, uint64_t client, struct dentry *d);
+/* The name was made by this client. */
+void seen_appeared(struct table *t, struct dentry *d, uint64_t maker);
+void seen_drop_client(struct table *t, struct client *client);
+/* Restoring is over: the names are there. */
+void seen_settle_claims(struct table *t);
+void seen_check(const struct table *t);
 
 /* table_name.c */
 struct dentry *dentry_find(struct table *t, uint64_t parent, const char *name);

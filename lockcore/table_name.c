@@ -192,6 +192,7 @@ struct dentry *dentry_make(struct table *t, struct inode *parent, const struct t
 	inode_use_changed(t, inode, now);
 	dir_touched(parent, now);
 	inode_use_changed(t, parent, now);
+	seen_appeared(t, d, client->id);
 	return d;
 }
 
@@ -215,6 +216,7 @@ void dentry_unlink(struct table *t, struct dentry *d, struct moment now)
 
 	/* A directory that is moved has two names for a moment. */
 	assert(!inode->dir || !inode->dir->live || inode->nlink > 1);
+	seen_end(t, d);
 	deadline_release(&t->lives, &d->life);
 	HASH_DEL(t->dentries, d);
 	detach(d, now);
@@ -247,6 +249,7 @@ void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, stru
 
 	assert(!old->dir || !old->dir->live);
 	deadline_clear(&t->lives, &d->life);
+	seen_end(t, d);
 	detach(d, now);
 	if (old->nlink || old->dir) {
 		free(spare);

@@ -386,6 +386,7 @@ size_t table_restore_end(struct table *t, struct moment now,
 	HASH_ITER (hh, t->inodes, inode, next)
 		if (inode->restore)
 			finish(t, inode, now);
+	seen_settle_claims(t);
 	return e.failed;
 }
 

@@ -131,6 +131,7 @@ enum status table_unlink(struct table *t, uint64_t parent, const char *name, boo
 	if (status != STATUS_OK)
 		return status;
 	attr_without(d->inode, now, out);
+	seen_forget(t, client, d);
 	dentry_unlink(t, d, now);
 	return STATUS_OK;
 }
@@ -193,13 +194,16 @@ enum status table_rename(struct table *t, uint64_t parent, const char *name,
 	}
 	if (to) {
 		attr_without(to->inode, now, replaced);
+		seen_forget(t, make->client, to);
 		dentry_replace(t, to, inode, spare, now);
 		dentry_set_maker(t, to, make, client, now);
+		seen_appeared(t, to, make->client);
 		dentry_touched(t, to, now);
 		dir_touched(new_parent, now);
 	} else if (!dentry_make(t, new_parent, make, inode, false, now)) {
 		return STATUS_NO_MEMORY;
 	}
+	seen_forget(t, make->client, from);
 	dentry_unlink(t, from, now); /* counts as the change of the file */
 	inode_use_changed(t, inode, now);
 	inode_attr(inode, out);

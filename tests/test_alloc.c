@@ -329,6 +329,31 @@ static void run_many(void)
 	table_free(t);
 }
 
+/* What cannot be noted is not told of; nothing else is wrong. */
+static void run_seen(void)
+{
+	struct table *t = new_table();
+	struct attr attr;
+	struct table_news news;
+	size_t told = 0;
+
+	table_watch_all(t, 4);
+	try_create(t, 1, "f", 0);
+	for (uint64_t client = 2; client <= 3; client++)
+		table_saw(t, client, ROOT_INO, "f");
+	table_saw_before(t, 3, ROOT_INO, "gone", INO, false);
+	table_check(t);
+	TRY(t, table_unlink(t, ROOT_INO, "f", false, 1, 0, at(1), &attr));
+	while (table_next_news(t, &news))
+		told++;
+	assert_true(told == 5 || (heap.failed && told < 5));
+	table_saw_before(t, 2, ROOT_INO, "before", INO, true);
+	table_restore_end(t, at(1), NULL, NULL);
+	assert_true(table_next_news(t, &news) || heap.failed);
+	table_check(t);
+	table_free(t);
+}
+
 /* ---- Every allocation in turn ---- */
 
 static bool run_failing(void (*script)(void), uint64_t at_call, bool for_good)
@@ -383,6 +408,11 @@ static void test_failed_growth_of_a_hash_changes_something(void **state)
 	fail_each(run_many);
 }
 
+static void test_what_cannot_be_noted_as_seen_breaks_the_table(void **state)
+{
+	fail_each(run_seen);
+}
+
 /* What frees must not need memory: a release that fails would be a lock for ever. */
 static void test_release_needs_memory(void **state)
 {
@@ -424,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_failed_restore_changes_something),
 		cmocka_unit_test(test_failed_end_of_restore_breaks_the_table),
 		cmocka_unit_test(test_failed_growth_of_a_hash_changes_something),
+		cmocka_unit_test(test_what_cannot_be_noted_as_seen_breaks_the_table),
 		cmocka_unit_test(test_release_needs_memory),
 	};
 

@@ -79,6 +79,7 @@ static void test_every_kind_and_status_has_its_own_name(void **state)
 	assert_string_equal(message_kind_name(MESSAGE_FORGET), "FORGET");
 	assert_string_equal(message_kind_name(MESSAGE_GETINFO), "GETINFO");
 	assert_string_equal(message_kind_name(MESSAGE_LOCK), "LOCK");
+	assert_string_equal(message_kind_name(MESSAGE_SEEN), "SEEN");
 	assert_string_equal(message_kind_name(MESSAGE_KIND_END), "?");
 	assert_string_equal(message_kind_name((enum message_kind)20), "?");
 	assert_string_equal(status_name(STATUS_LAPSED), "LAPSED");

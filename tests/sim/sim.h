@@ -10,7 +10,7 @@
  *	sim_request.c  requests of programs, each answered exactly once
  *	sim_program.c  programs that lock, write, remove, get interrupted and die (I12: holders know their token)
  *	sim_history.c  what programs saw, against what a file system may show (I2, I11)
- *	sim_check.c    the invariants, in true time (protocol.md I1 to I10)
+ *	sim_check.c    the invariants, in true time (protocol.md I1 to I10, contract 2.4)
  *	sim_chaos.c    when which fault happens
  *
  * True time is that of the simulator; every machine has a clock of its own (machine_now).
@@ -97,6 +97,8 @@ struct sim_node {
 	struct request *requests; /* all, in the order of submission */
 	struct node_event last;	  /* of each kind, and how often: for stories */
 	unsigned told[NODE_EVENT_LEFT + 1];
+	unsigned noticed[2];	    /* names gone, names that appeared */
+	struct node_notice *notice; /* the last */
 	bool leaving;
 	bool midway; /* paused between looking at the time and answering */
 };

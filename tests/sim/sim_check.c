@@ -147,6 +147,31 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 		sim_fail(s, "I4: a reclaim of %s is refused: %s", e->node, e->text);
 }
 
+/* ---- Names that were seen (contract 2.4) ---- */
+
+static void check_sight(struct sim *s, size_t i, struct table *t, const struct sight *sight)
+{
+	const char *name = (const char *)sight->key + sizeof(uint64_t);
+	uint64_t parent;
+	struct attr attr;
+
+	memcpy(&parent, sight->key, sizeof(parent));
+	if (!sight->is_told)
+		sim_fail(s, "2.4: the master does not know that node %zu has seen %s", i, name);
+	if (table_lookup(t, parent, name, &attr) != STATUS_OK || attr.ino != sight->attr.ino)
+		sim_fail(s, "2.4: node %zu has not been told of the end of %s, ino %" PRIx64, i,
+			 name, sight->attr.ino);
+}
+
+/* Whoever has seen a name that is gone has been told so. */
+static void check_sights(struct sim *s, size_t i, struct table *t)
+{
+	const struct sight *sight;
+
+	for (sight = s->nodes[i].node->sights; sight; sight = sight->hh.next)
+		check_sight(s, i, t, sight);
+}
+
 /* ---- I8: after the faults ---- */
 
 static struct master *leader(const struct sim *s)
@@ -189,6 +214,8 @@ void check_end(struct sim *s)
 		if (n->channel.count || n->calls)
 			sim_fail(s, "I8: node %zu still has something to say", i);
 		count_node(n, &sum);
+		if (node_is_open(n))
+			check_sights(s, i, master_table(m));
 	}
 	table_check(master_table(m));
 	table_counts(master_table(m), &have);

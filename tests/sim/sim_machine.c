@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include <utlist.h>
-
+#include "lockcore/node_internal.h"
 #include "sim.h"
 
 #define MIDWAY_ONE_IN	 3000 /* loops of a machine that may be paused */
@@ -130,6 +130,7 @@ void sim_start_node(struct sim *s, size_t i)
 		.masters = s->config.masters,
 		.timeo_ns = s->config.timeo_ns,
 		.idle_ns = s->config.idle_ns,
+		.watch_all = i % 2 == 1,
 		.instance_base = ++s->instances << 20,
 	};
 
@@ -137,6 +138,9 @@ void sim_start_node(struct sim *s, size_t i)
 	memcpy(config.id, n->id, sizeof(config.id));
 	machine_starts(s, i);
 	n->node = node_new(&config, machine_now(s, i));
+	assert(n->node);
+	if (!s->hold_ns) /* as if a program had been in the root */
+		n->node->root = (struct attr){.ino = ROOT_INO, .mode = S_IFDIR};
 	n->leaving = n->midway = false;
 	sim_trace(s, "node %zu starts as %s, instance %" PRIx64, i, n->id, config.instance_base);
 	for (size_t m = 0; m < s->config.masters; m++)
@@ -158,6 +162,8 @@ void sim_crash_node(struct sim *s, size_t i)
 	requests_die(s, i);
 	node_free(s->nodes[i].node);
 	s->nodes[i].node = NULL;
+	node_notice_free(s->nodes[i].notice);
+	s->nodes[i].notice = NULL;
 }
 
 static void node_tells(struct sim *s, size_t i, const struct node_event *e)
@@ -170,12 +176,27 @@ static void node_tells(struct sim *s, size_t i, const struct node_event *e)
 		  names[e->kind], e->epoch, node_instance(s->nodes[i].node), e->held);
 }
 
+/* Takes the notice over. */
+static void node_notices(struct sim *s, size_t i, struct node_notice *notice)
+{
+	struct sim_node *n = &s->nodes[i];
+	const struct node_step *last = node_notice_last(notice);
+
+	sim_trace(s, "node %zu: %s of %" PRIx64 " %s, ino %" PRIx64, i,
+		  notice->appeared ? "appeared" : "unseen", last->parent, last->name,
+		  last->attr.ino);
+	n->noticed[notice->appeared]++;
+	node_notice_free(n->notice);
+	n->notice = notice;
+}
+
 void sim_node_loop(struct sim *s, size_t i)
 {
 	struct node *n = s->nodes[i].node;
 	struct moment now = machine_now(s, i);
 	struct node_answer answer;
 	struct node_event event;
+	struct node_notice *notice;
 	struct packet packet;
 	size_t master;
 
@@ -192,6 +213,8 @@ void sim_node_loop(struct sim *s, size_t i)
 		net_send_to_master(s, i, master, &packet);
 	while (node_next_event(n, &event))
 		node_tells(s, i, &event);
+	while ((notice = node_next_notice(n)))
+		node_notices(s, i, notice);
 	set_wake(s, i, node_deadline(n));
 }
 
