@@ -43,10 +43,12 @@ case_only_regular_files_are_told_of() {
 
 case_a_waiter_sleeps_through_the_end_of_idle_time() {
 	node_start i idle=1
-	: >"$T/i/idle"
-	[ -e "$T/a/idle" ] || fail "a does not see it"
 	watch w "$T/a"
 	watch i "$T/i"
+	client user
+	want ok user open 0 bc "$T/i/idle"
+	[ -e "$T/a/idle" ] || fail "a does not see it"
+	want ok user close 0
 	told w "DELETE $T/a/idle"
 	told i "DELETE $T/i/idle"
 	quit_watchers
@@ -56,8 +58,8 @@ case_a_waiter_sleeps_through_the_end_of_idle_time() {
 
 case_a_holder_sleeps_through_its_own_names_time_to_live() {
 	node_start t ttl=1
-	(set -C && : >"$T/t/held") || fail create
 	watch t "$T/t"
+	(set -C && : >"$T/t/held") || fail create
 	told t "DELETE $T/t/held"
 	quit_watchers
 	node_stop t
