@@ -161,7 +161,7 @@ static void handle_close(struct table *t, struct handle *h, struct moment now)
 	struct inode *inode = h->inode;
 
 	lockset_drop_handle(t, h);
-	lockset_settle(t, inode);
+	lockset_settle_changed(t, inode);
 	table_remove_handle(t, h);
 	inode_use_changed(t, inode, now);
 	inode_put(t, inode, now);
