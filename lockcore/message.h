@@ -182,6 +182,12 @@ struct link {
 	const char *name;
 };
 
+/* The names of a file, kept: one allocation, for free(). */
+struct names {
+	size_t count;
+	struct link links[];
+};
+
 struct entry { /* of a directory */
 	uint64_t ino;
 	uint64_t cookie; /* pass as MESSAGE_READDIR.start to go on after this entry */
@@ -256,6 +262,8 @@ size_t message_wire_bound(const struct message *m);
 /* A deep copy on the heap; its list links are NULL. NULL: no memory. */
 struct message *message_copy(const struct message *m);
 void message_free(struct message *m);
+/* A deep copy; NULL: no memory. */
+struct names *names_copy(const struct link *links, size_t count);
 void packet_deinit(struct packet *p);
 
 /* "LOOKUP" and the like, for logs and traces; never NULL. */

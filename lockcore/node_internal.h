@@ -64,11 +64,11 @@ struct kept {
 	UT_hash_handle hh; /* node.kept, by ino */
 	uint64_t ino;
 	struct attr attr;
-	struct message *names; /* its links are the file's; NULL: none */
-	void *content;	       /* attr.size bytes, if full */
-	bool full;	       /* content is that of attr.version */
-	bool vouched; /* the session changed the file once: the record stays until FORGET */
-	bool gone;    /* only the memory of its end */
+	struct names *names; /* NULL: none */
+	void *content;	     /* attr.size bytes, if full */
+	bool full;	     /* content is that of attr.version */
+	bool vouched;	     /* the session changed the file once: the record stays until FORGET */
+	bool gone;	     /* only the memory of its end */
 	struct node_handle *handles;
 	struct range *locks[2]; /* by kind; client is 0 */
 };

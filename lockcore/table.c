@@ -71,11 +71,11 @@ void table_free(struct table *t)
 		table_restore_end(t, (struct moment){0}, NULL, NULL);
 	while (table_next_grant(t, &grant))
 		;
-	while (t->dentries) /* children before their directories */
-		HASH_ITER (hh, t->dentries, dentry, next_dentry)
-			if (!dentry->inode->dir || !dentry->inode->dir->live)
-				dentry_unlink(t, dentry, (struct moment){0});
 	free_gone(t);
+	HASH_ITER (hh, t->dentries, dentry, next_dentry) {
+		HASH_DEL(t->dentries, dentry);
+		free(dentry);
+	}
 	limbo_free(t);
 	free_inodes(t);
 	deadlines_deinit(&t->lives);
@@ -175,22 +175,33 @@ void table_close(struct table *t, uint64_t client, uint64_t handle, struct momen
 		handle_close(t, h, now);
 }
 
+/*
+ * The name goes, and with it the directories of the same holder that this empties. *next, a name
+ * that was to be looked at next, is moved on if it goes too.
+ */
+static void drop_upwards(struct table *t, struct client *client, struct dentry *d,
+			 struct dentry **next, struct moment now)
+{
+	while (d && d->holder == client && !(d->inode->dir && d->inode->dir->live)) {
+		struct dentry *above = d->parent->dentries;
+
+		if (*next == d)
+			*next = d->held_next;
+		dentry_unlink(t, d, now);
+		d = above;
+	}
+}
+
 /* What is in a directory goes before the directory; one that others have names in outlives its
  * holder. */
 static void drop_held(struct table *t, struct client *client, struct moment now)
 {
 	struct dentry *d, *next;
-	bool dropped;
 
-	do {
-		dropped = false;
-		DL_FOREACH_SAFE2 (client->held, d, next, held_next) {
-			if (d->inode->dir && d->inode->dir->live)
-				continue;
-			dentry_unlink(t, d, now);
-			dropped = true;
-		}
-	} while (dropped && client->held);
+	for (d = client->held; d; d = next) {
+		next = d->held_next;
+		drop_upwards(t, client, d, &next, now);
+	}
 	while (client->held)
 		dentry_orphan(t, client->held, now);
 }

@@ -14,7 +14,7 @@ struct restore {
 	uint64_t content_version; /* of the one that the content comes from; 0: none yet */
 	uint64_t content_size;	  /* that it brought; what the inode has beyond is zero */
 	bool refused;		  /* one of the names could not be linked */
-	struct message *names;	  /* its links; none if it was removed */
+	struct names *names;	  /* none of them if it was removed */
 };
 
 static void take_attr(struct inode *inode, const struct attr *attr)
@@ -28,18 +28,14 @@ static void take_attr(struct inode *inode, const struct attr *attr)
 	inode->ctime_ns = attr->ctime_ns;
 }
 
-/* The record's links are kept as those of a message, which is what copies them. */
-static struct message *copy_names(const struct table_record *record)
+static struct names *copy_names(const struct table_record *record)
 {
-	return message_copy(&(struct message){
-		.links = record->links,
-		.link_count = record->attr.nlink ? record->link_count : 0,
-	});
+	return names_copy(record->links, record->attr.nlink ? record->link_count : 0);
 }
 
-static void take_names(struct restore *r, const struct table_record *record, struct message *names)
+static void take_names(struct restore *r, const struct table_record *record, struct names *names)
 {
-	message_free(r->names);
+	free(r->names);
 	r->names = names;
 	r->version = record->attr.version;
 	r->size = record->attr.size;
@@ -135,7 +131,7 @@ static enum status take_record(struct table *t, struct inode *inode,
 			       const struct table_record *record)
 {
 	bool newest = record->attr.version > inode->restore->version;
-	struct message *names = newest ? copy_names(record) : NULL;
+	struct names *names = newest ? copy_names(record) : NULL;
 	enum status status = STATUS_NO_MEMORY;
 
 	if (newest && !names)
@@ -152,7 +148,7 @@ static enum status take_record(struct table *t, struct inode *inode,
 	return STATUS_OK;
 
 out_names:
-	message_free(names);
+	free(names);
 	return status;
 }
 
@@ -255,7 +251,7 @@ static void link_names(struct table *t, struct inode *inode, struct ending *e)
 {
 	struct restore *r = inode->restore;
 
-	for (size_t i = 0; i < r->names->link_count; i++) {
+	for (size_t i = 0; i < r->names->count; i++) {
 		struct link link = r->names->links[i];
 
 		if (!is_kept(e, inode, &link))
@@ -279,7 +275,7 @@ static void bury(struct table *t)
 
 		if (!inode || !inode->restore || inode->version > t->tombs[i].version)
 			continue;
-		inode->restore->names->link_count = 0;
+		inode->restore->names->count = 0;
 		inode->version = t->tombs[i].version;
 	}
 	free(t->tombs);
@@ -304,9 +300,9 @@ static void finish(struct table *t, struct inode *inode, struct moment now)
 	enum status status = inode_resize(t, inode, r->size);
 
 	assert(status == STATUS_OK); /* it never grows here */
-	if (inode->nlink < r->names->link_count)
+	if (inode->nlink < r->names->count)
 		inode_changed(inode, now);
-	message_free(r->names);
+	free(r->names);
 	free(r);
 	inode->restore = NULL;
 	if (inode->locks)
