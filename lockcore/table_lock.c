@@ -95,11 +95,11 @@ void lockset_mark_exempt(const struct lockset *set, const struct range *want,
 			mark(set, &x, w, want);
 }
 
-/* Must the request wait for one of the waiters before `until` (NULL: all)? */
+/* Must a request of one who holds something wait for one of the waiters before `until` (NULL: all)? */
 static bool stands_behind(const struct lockset *set, const struct range *want,
-			  const struct waiter *until, bool holds)
+			  const struct waiter *until)
 {
-	struct exemption x = exemption_of(set, want, holds);
+	struct exemption x = exemption_of(set, want, true);
 	struct waiter *w;
 
 	for (w = set->queue; w != until; w = w->next) {
@@ -112,20 +112,33 @@ static bool stands_behind(const struct lockset *set, const struct range *want,
 	return false;
 }
 
-/*
- * Must the request wait, for a holder or for one of the waiters before `until` (NULL: all)? For the
- * many who hold nothing the first in the queue mostly decides.
- */
+/* And one who holds nothing, for whomever? Either list may be long, and the other decide at once. */
+static bool is_blocked(const struct lockset *set, const struct range *want,
+		       const struct waiter *until)
+{
+	const struct range *held = set->granted[want->kind];
+	const struct waiter *w = set->queue;
+
+	while (held || w != until) {
+		if (held && range_conflicts(held, want))
+			return true;
+		if (w != until && w->want.kind == want->kind && range_conflicts(&w->want, want))
+			return true;
+		held = held ? held->next : NULL;
+		w = w != until ? w->next : until;
+	}
+	return false;
+}
+
+/* Must the request wait, for a holder or for one of the waiters before `until` (NULL: all)? */
 static bool must_wait(const struct lockset *set, const struct range *want,
 		      const struct waiter *until, bool holds)
 {
-	const struct range *granted = set->granted[want->kind];
-
 	if (want->mode == LOCK_NONE)
 		return false;
-	if (holds)
-		return range_blocker(granted, want) || stands_behind(set, want, until, true);
-	return stands_behind(set, want, until, false) || range_blocker(granted, want);
+	if (!holds)
+		return is_blocked(set, want, until);
+	return range_blocker(set->granted[want->kind], want) || stands_behind(set, want, until);
 }
 
 void lockset_changed(struct lockset *set, enum lock_kind kind, int64_t start, int64_t end)
