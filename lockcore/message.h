@@ -195,6 +195,14 @@ struct entry { /* of a directory */
 	const char *name;
 };
 
+/* So much of a write at this offset a file takes; the rest is past what it can hold (EFBIG). */
+static inline size_t write_fits(int64_t offset, size_t len)
+{
+	size_t room = offset < CONTENT_MAX_BYTES ? (size_t)(CONTENT_MAX_BYTES - offset) : 0;
+
+	return len < room ? len : room;
+}
+
 struct message {
 	enum message_kind kind;
 	enum status status;

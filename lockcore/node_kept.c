@@ -135,7 +135,8 @@ static void repeat_change(struct node *n, struct kept *k, const struct message *
 	if (reply->attr.size != k->attr.size)
 		resize_content(n, k, reply->attr.size);
 	if (request->kind == MESSAGE_WRITE && request->data_len && !n->doomed)
-		memcpy((char *)k->content + reply->start, request->data, request->data_len);
+		memcpy((char *)k->content + reply->start, request->data,
+		       write_fits(reply->start, request->data_len));
 }
 
 static void apply_change(struct node *n, const struct message *request, const struct message *reply)
