@@ -93,6 +93,7 @@ struct node {
 	uint64_t highest_epoch;
 	size_t master;	 /* the link of the session */
 	size_t hello_to; /* the link to say HELLO to next */
+	bool said_hello; /* some master may know the instance */
 	bool doomed;	 /* no memory for what must be sent: lapse at the next occasion */
 	bool up[NODE_MASTERS_MAX];
 
