@@ -200,7 +200,8 @@ static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *
 		answer_read(a, answer);
 		break;
 	case MESSAGE_WRITE:
-		fuse_reply_write(a->req, a->size);
+		/* Short at the limit of a file, as on other file systems. */
+		fuse_reply_write(a->req, write_fits(answer->reply->start, a->size));
 		break;
 	case MESSAGE_READDIR:
 		answer_readdir(a, answer);

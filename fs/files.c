@@ -132,18 +132,13 @@ void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		.start = off,
 		.flags = fi->flags & O_APPEND ? OPEN_APPEND : 0,
 		.data = buf,
-		.data_len = size,
+		.data_len = size < CONTENT_MAX_BYTES ? size : CONTENT_MAX_BYTES,
 	};
-	struct asked *a;
+	struct asked *a = fs_asked_new(req, fi);
 
-	if (size > CONTENT_MAX_BYTES) {
-		fuse_reply_err(req, EFBIG);
-		return;
-	}
-	a = fs_asked_new(req, fi);
 	if (!a)
 		return;
-	a->size = size;
+	a->size = m.data_len;
 	fs_ask_as(a, &m);
 }
 

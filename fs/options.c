@@ -58,7 +58,11 @@ static const struct fuse_opt specs[] = {
 
 static int bad_usage(const char *what, const char *on, const char *why)
 {
-	log_error("%s %s: %s (see --help)", what, on, why);
+	size_t len = strlen(what);
+	/* "-o idle=x", "argument x", "MASTER-URL and MOUNTPOINT" */
+	const char *gap = *on && what[len - 1] != '=' ? " " : "";
+
+	log_error("%s%s%s: %s (see --help)", what, gap, on, why);
 	return EX_USAGE;
 }
 

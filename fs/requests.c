@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is agreed with the kernel, and the table of what it may ask. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "fs/fs.h"
 
@@ -30,7 +31,9 @@ static void fs_init(void *userdata, struct fuse_conn_info *conn)
 	}
 	conn->want |= NEEDED | FUSE_CAP_ATOMIC_O_TRUNC;
 	conn->want &= ~(unsigned)UNWANTED;
-	conn->max_write = CONTENT_MAX_BYTES;
+	/* One write is one request: a buffer that is not aligned lies on one page more, and libfuse
+	 * asks for as many as this has. */
+	conn->max_write = CONTENT_MAX_BYTES + (unsigned)sysconf(_SC_PAGESIZE);
 	conn->max_readahead = 0;
 	conn->time_gran = 1;
 	fs->ready = true;

@@ -105,8 +105,11 @@ static void report(const struct fs *fs, const struct node_event *event)
 			event->held);
 		break;
 	case NODE_EVENT_TAKEN:
-		log_debug("node %s's earlier session must end first: at most %.1f s",
-			  fs->options.node, (double)event->lease_ns / 1e9);
+		if (event->own)
+			log_debug("waiting for the master to end the session that was lost");
+		else
+			log_debug("node %s's earlier session must end first: at most %.1f s",
+				  fs->options.node, (double)event->lease_ns / 1e9);
 		break;
 	case NODE_EVENT_TWIN:
 		log_error("the node name %s is in use by another live host; give each its own with "

@@ -36,6 +36,19 @@ void channel_push(struct channel *c, struct message *m)
 		c->unsent = m;
 }
 
+static void send_one(struct channel *c)
+{
+	c->flight_bytes += message_wire_bound(c->unsent);
+	c->unsent = c->unsent->next;
+}
+
+/* May the next message go? One always may. */
+static bool has_room(const struct channel *c)
+{
+	return !c->flight_bytes ||
+	       c->flight_bytes + message_wire_bound(c->unsent) <= CHANNEL_WINDOW_BYTES;
+}
+
 /* Nothing unsent is ever acknowledged: the head is what was sent first. */
 bool channel_acked(struct channel *c, uint64_t ack, struct moment now)
 {
@@ -45,12 +58,13 @@ bool channel_acked(struct channel *c, uint64_t ack, struct moment now)
 		return false;
 	if (ack > sent) /* sent before a rewind */
 		while (c->unsent && c->unsent->seq <= ack)
-			c->unsent = c->unsent->next;
+			send_one(c);
 	if (ack <= c->acked)
 		return true;
 	while (c->kept && c->kept->seq <= ack) {
 		struct message *m = c->kept;
 
+		c->flight_bytes -= message_wire_bound(m);
 		DL_DELETE(c->kept, m);
 		c->count--;
 		c->bytes -= message_wire_bound(m);
@@ -86,24 +100,25 @@ bool channel_accept(struct channel *c, uint64_t seq, struct moment now)
 void channel_rewind(struct channel *c)
 {
 	c->unsent = c->kept;
+	c->flight_bytes = 0;
 	c->resend_at_ns = MOMENT_NEVER;
 }
 
 bool channel_wants_packet(const struct channel *c, struct moment now)
 {
-	return c->unsent || c->ack_at_ns <= now.boot_ns;
+	return (c->unsent && has_room(c)) || c->ack_at_ns <= now.boot_ns;
 }
 
 void channel_fill(struct channel *c, struct packet *p, size_t *bytes, struct moment now)
 {
-	while (c->unsent && p->count < PACKET_MAX_COUNT) {
+	while (c->unsent && p->count < PACKET_MAX_COUNT && has_room(c)) {
 		size_t more = message_wire_bound(c->unsent);
 
 		if (p->count && *bytes + more > PACKET_MAX_BYTES)
 			break;
 		p->messages[p->count++] = c->unsent;
 		*bytes += more;
-		c->unsent = c->unsent->next;
+		send_one(c);
 		if (c->resend_at_ns == MOMENT_NEVER)
 			c->resend_at_ns = now.boot_ns + c->resend_ns;
 	}

@@ -8,7 +8,7 @@
  * costs nothing while there is traffic; without traffic it is sent ACK_DELAY later. What stays
  * unacknowledged is sent again, all of it in order, after RESEND_MIN, doubled up to RESEND_MAX, and
  * after a reconnect. The receiver takes only the next number: repeats and what follows a gap are
- * dropped.
+ * dropped. What is on its way is bounded by the window.
  *
  *	push ──> unsent ──channel_fill──> sent ──channel_acked──> freed
  *	            ^                       │
@@ -26,12 +26,19 @@
 #define CHANNEL_ACK_EVERY     64		/* messages received are acknowledged at once */
 #define CHANNEL_RESEND_MIN_NS (500 * NS_PER_MS) /* well above ACK_DELAY and a round trip */
 #define CHANNEL_RESEND_MAX_NS (4 * NS_PER_SEC)
+/*
+ * So many bytes are on their way unacknowledged at most, by message_wire_bound, and more are sent
+ * as they are acknowledged: a transport holds a few megabytes for a peer and drops the rest, which
+ * would then come to be sent again and again (all that a node reclaims, a hundred thousand files).
+ */
+#define CHANNEL_WINDOW_BYTES (2 * 1024 * 1024)
 
 struct channel {
 	struct message *kept;	/* sent and unsent, by seq */
 	struct message *unsent; /* the first of them to be sent next; NULL: none */
 	size_t count;		/* of kept */
 	size_t bytes;		/* of kept, as message_wire_bound has it */
+	size_t flight_bytes;	/* of those of kept that are sent */
 	uint64_t last_seq;	/* of the message pushed last */
 	uint64_t acked;		/* the other end has everything up to here */
 	uint64_t received;	/* we have everything up to here */

@@ -68,8 +68,11 @@ struct session {
 	struct owed welcome, renewed;
 	struct message *held; /* requests that came in grace, in order */
 	size_t held_count;
-	struct pending *pendings; /* master_vouch.c */
-	bool ready;		  /* in master.ready */
+	/* master_vouch.c */
+	struct pending *pendings;
+	struct vouch *vouches;	   /* it vouches for these files */
+	struct witness *witnesses; /* and has older records of these */
+	bool ready;		   /* in master.ready */
 	struct session *ready_prev, *ready_next;
 };
 

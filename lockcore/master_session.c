@@ -263,7 +263,8 @@ static void hello_first(struct master *m, uint64_t instance, uint32_t peer,
 	if (other) {
 		taken.lease_ns = rest_ns(m, other, now);
 		reply_to(m, peer, instance, &taken);
-		master_tell(m, MASTER_EVENT_TAKEN, other, 0, NULL);
+		if (other->state != SESSION_DYING) /* whose end is told of by itself */
+			master_tell(m, MASTER_EVENT_TAKEN, other, 0, NULL);
 		return;
 	}
 	s = session_new(m, msg->text, instance, SESSION_REGISTERING);

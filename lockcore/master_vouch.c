@@ -20,16 +20,19 @@ struct witness {
 	struct session *session;
 	uint64_t version; /* in grace: of its record */
 	bool told;	  /* to forget */
-	struct witness *prev, *next;
+	struct vouch *vouch;
+	struct witness *prev, *next;		     /* vouch.others */
+	struct witness *session_prev, *session_next; /* session.witnesses */
 };
 
 struct vouch {
 	UT_hash_handle hh; /* master.vouches, by ino */
 	uint64_t ino;
-	uint64_t version;	 /* in grace: of the best record so far */
-	bool full;		 /* in grace: that record has the content */
-	struct session *voucher; /* NULL: it died, or in grace: none yet */
-	struct witness *others;	 /* the oldest record first */
+	uint64_t version;			   /* in grace: of the best record so far */
+	bool full;				   /* in grace: that record has the content */
+	struct session *voucher;		   /* NULL: it died, or in grace: none yet */
+	struct vouch *session_prev, *session_next; /* voucher.vouches */
+	struct witness *others;			   /* the oldest record first */
 	bool gone;
 	bool telling; /* the others are told to forget, one after the other */
 };
@@ -68,14 +71,27 @@ static struct vouch *make(struct master *m, uint64_t ino)
 	return v;
 }
 
+static void assign(struct vouch *v, struct session *s)
+{
+	if (v->voucher)
+		DL_DELETE2(v->voucher->vouches, v, session_prev, session_next);
+	v->voucher = s;
+	if (s)
+		DL_APPEND2(s->vouches, v, session_prev, session_next);
+}
+
+static void witness_free(struct witness *w)
+{
+	DL_DELETE(w->vouch->others, w);
+	DL_DELETE2(w->session->witnesses, w, session_prev, session_next);
+	free(w);
+}
+
 static void drop(struct master *m, struct vouch *v)
 {
-	struct witness *w, *next;
-
-	DL_FOREACH_SAFE (v->others, w, next) {
-		DL_DELETE(v->others, w);
-		free(w);
-	}
+	while (v->others)
+		witness_free(v->others);
+	assign(v, NULL);
 	HASH_DEL(m->vouches, v);
 	free(v);
 }
@@ -96,7 +112,9 @@ static void add_other(struct master *m, struct vouch *v, struct session *s, uint
 	}
 	w->session = s;
 	w->version = version;
+	w->vouch = v;
 	DL_APPEND(v->others, w);
+	DL_APPEND2(s->witnesses, w, session_prev, session_next);
 	if (m->state == MASTER_GRACE)
 		DL_SORT(v->others, by_version);
 }
@@ -105,12 +123,9 @@ static void remove_other(struct vouch *v, const struct session *s)
 {
 	struct witness *w, *next;
 
-	DL_FOREACH_SAFE (v->others, w, next) {
-		if (w->session == s) {
-			DL_DELETE(v->others, w);
-			free(w);
-		}
-	}
+	DL_FOREACH_SAFE (v->others, w, next)
+		if (w->session == s)
+			witness_free(w);
 }
 
 static void set_voucher(struct master *m, struct vouch *v, struct session *s)
@@ -120,7 +135,7 @@ static void set_voucher(struct master *m, struct vouch *v, struct session *s)
 	remove_other(v, s);
 	if (v->voucher)
 		add_other(m, v, v->voucher, v->version);
-	v->voucher = s;
+	assign(v, s);
 }
 
 void vouch_changed(struct master *m, struct session *s, uint64_t ino)
@@ -268,7 +283,7 @@ static void session_left(struct master *m, struct vouch *v, struct session *s)
 
 	remove_other(v, s);
 	if (was_voucher)
-		v->voucher = NULL;
+		assign(v, NULL);
 	if (m->state != MASTER_SERVING)
 		return; /* vouch_grace_over sees to it */
 	if (v->gone) {
@@ -285,14 +300,15 @@ static void session_left(struct master *m, struct vouch *v, struct session *s)
 void vouch_session_gone(struct master *m, struct session *s)
 {
 	struct pending *p, *next_pending;
-	struct vouch *v, *next;
 
 	DL_FOREACH_SAFE (s->pendings, p, next_pending) {
 		DL_DELETE(s->pendings, p);
 		free(p);
 	}
-	HASH_ITER (hh, m->vouches, v, next)
-		session_left(m, v, s);
+	while (s->vouches)
+		session_left(m, s->vouches, s);
+	while (s->witnesses)
+		session_left(m, s->witnesses->vouch, s);
 }
 
 /* ---- Grace ---- */

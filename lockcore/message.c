@@ -112,6 +112,27 @@ void message_free(struct message *m)
 	free(m);
 }
 
+struct names *names_copy(const struct link *links, size_t count)
+{
+	size_t size = sizeof(struct names) + count * sizeof(*links);
+	struct names *names;
+	char *at;
+
+	assert(count <= LINKS_MAX);
+	for (size_t i = 0; i < count; i++)
+		size += string_size(links[i].name);
+	names = malloc(size);
+	if (!names)
+		return NULL;
+	names->count = count;
+	at = (char *)(names->links + count);
+	for (size_t i = 0; i < count; i++) {
+		names->links[i] = links[i];
+		names->links[i].name = put(&at, links[i].name, string_size(links[i].name));
+	}
+	return names;
+}
+
 void packet_deinit(struct packet *p)
 {
 	assert(p->count <= PACKET_MAX_COUNT);

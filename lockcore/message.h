@@ -243,12 +243,26 @@ enum keeper {
 	KEEPER_MAX = KEEPER_IDLE,
 };
 
+/* The names of a file, kept: one allocation, for free(). */
+struct names {
+	size_t count;
+	struct link links[];
+};
+
 struct entry { /* of a directory */
 	uint64_t ino;
 	uint64_t cookie; /* pass as MESSAGE_READDIR.start to go on after this entry */
 	uint32_t mode;	 /* file type, as st_mode */
 	const char *name;
 };
+
+/* So much of a write at this offset a file takes; the rest is past what it can hold (EFBIG). */
+static inline size_t write_fits(int64_t offset, size_t len)
+{
+	size_t room = offset < CONTENT_MAX_BYTES ? (size_t)(CONTENT_MAX_BYTES - offset) : 0;
+
+	return len < room ? len : room;
+}
 
 struct message {
 	enum message_kind kind;
@@ -322,6 +336,8 @@ size_t message_wire_bound(const struct message *m);
 /* A deep copy on the heap; its list links are NULL. NULL: no memory. */
 struct message *message_copy(const struct message *m);
 void message_free(struct message *m);
+/* A deep copy; NULL: no memory. */
+struct names *names_copy(const struct link *links, size_t count);
 void packet_deinit(struct packet *p);
 
 /* "LOOKUP" and the like, for logs and traces; never NULL. */

@@ -100,6 +100,7 @@ void node_lapse(struct node *n, struct moment now)
 	assert(n->state == NODE_OPEN);
 	n->state = NODE_JOINING;
 	n->last_instance = n->instance++;
+	n->said_hello = false;
 	n->doomed = false;
 	n->epoch = 0;
 	n->belief_ns = 0;
@@ -229,6 +230,7 @@ static void on_taken(struct node *n, uint64_t epoch, const struct message *m, st
 	tell(n, (struct node_event){
 			.kind = twin ? NODE_EVENT_TWIN : NODE_EVENT_TAKEN,
 			.lease_ns = m->lease_ns,
+			.own = n->last_instance != 0,
 		});
 	if (twin)
 		n->taken_until_ns = until;
@@ -379,15 +381,18 @@ int64_t node_deadline(const struct node *n)
 
 void node_leave(struct node *n, struct moment now)
 {
+	int64_t patience = NODE_LEAVE_UNKNOWN_NS;
+
 	node_check_belief(n, now);
 	if (n->state == NODE_LEAVING || n->state == NODE_LEFT)
 		return;
 	if (n->state == NODE_OPEN) {
 		kept_lapse(n);
 		channel_deinit(&n->channel);
+		patience = NODE_LEAVE_NS;
 	}
 	n->state = NODE_LEAVING;
-	n->leave_at_ns = now.boot_ns + NODE_LEAVE_NS;
+	n->leave_at_ns = now.boot_ns + (n->said_hello ? patience : 0);
 	n->bye_at_ns = now.boot_ns;
 	node_calls_lapse(n);
 }
@@ -424,6 +429,7 @@ static void add_hello(struct node *n, struct packet *p, struct moment now)
 		    .epoch = n->highest_epoch,
 		    .resume = n->state == NODE_OPEN,
 	    });
+	n->said_hello = true;
 	n->hello_at_ns = now.boot_ns + NODE_HELLO_NS;
 }
 

@@ -45,8 +45,10 @@
 /* How often a HELLO is repeated while nobody has answered it. */
 #define NODE_HELLO_NS (250 * NS_PER_MS)
 
-/* How long node_leave waits for its FAREWELL. */
-#define NODE_LEAVE_NS (2 * NS_PER_SEC)
+/* How long node_leave waits for its FAREWELL; and a node that nobody has welcomed, to whom nobody
+ * may ever answer. One that has said nothing to anybody does not wait. */
+#define NODE_LEAVE_NS	      (2 * NS_PER_SEC)
+#define NODE_LEAVE_UNKNOWN_NS (200 * NS_PER_MS)
 
 struct node;
 
@@ -130,8 +132,10 @@ enum node_event_kind {
 	NODE_EVENT_RESUMED, /* a master that was restarted, or another one, has it now; epoch */
 	NODE_EVENT_LAPSED,  /* the lease is lost, and with it `held` names and locks (contract 6.1)
 			     */
-	NODE_EVENT_TAKEN,   /* the node id's earlier session must end first; lease_ns is its rest */
-	NODE_EVENT_TWIN,    /* the node id is in use by another live node */
+	/* The node id's earlier session must end first; lease_ns is its rest. own: it is the one
+	 * that this node itself has lost. */
+	NODE_EVENT_TAKEN,
+	NODE_EVENT_TWIN, /* the node id is in use by another live node */
 	NODE_EVENT_LEFT,
 };
 
@@ -140,6 +144,7 @@ struct node_event {
 	int64_t lease_ns;
 	uint64_t epoch;
 	size_t held;
+	bool own;
 };
 
 bool node_next_event(struct node *n, struct node_event *out);

@@ -60,6 +60,7 @@ static bool opens(const struct message *m)
 
 static void call_free(struct node *n, struct call *c)
 {
+	lock_answered(n, c);
 	deadline_release(&n->deadlines, &c->deadline);
 	message_free(c->request);
 	message_free(c->reply);
@@ -72,6 +73,7 @@ static void call_forget(struct node *n, struct call *c)
 {
 	DL_DELETE(n->order, c);
 	HASH_DEL(n->calls, c);
+	lock_answered(n, c);
 }
 
 /* The program gets this; the call leaves the order and waits to be drained. */
@@ -188,7 +190,7 @@ static struct call *call_new(struct node *n, const struct message *request, void
 	c->req = ++n->reqs;
 	c->request = message_copy(request);
 	HASH_ADD(hh, n->calls, req, sizeof(c->req), c);
-	if (!c->request || !c->hh.tbl) {
+	if (!c->request || !c->hh.tbl || (request->kind == MESSAGE_LOCK && !lock_asked(n, c))) {
 		if (c->hh.tbl)
 			HASH_DEL(n->calls, c);
 		call_free(n, c);

@@ -42,9 +42,20 @@ struct call {
 	uint64_t instance;	  /* of the session whose reply this is */
 	uint64_t ticket;	  /* not 0: a lock request that waits in the master's queue */
 	bool sent;		  /* in the channel of this epoch, or of an earlier one */
-	struct range *weakened;	  /* what the node would lose by its grant: a downgrade of ranges */
-	bool cancelled;		  /* CANCEL is sent, and its verdict awaited */
-	bool settled;		  /* answered; kept only for its effect and what its reply says */
+	struct lock_owner *owner; /* LOCK: not answered yet */
+	struct call *owner_prev, *owner_next; /* owner.calls */
+	struct range *weakened; /* what the node would lose by its grant: a downgrade of ranges */
+	bool cancelled;		/* CANCEL is sent, and its verdict awaited */
+	bool settled;		/* answered; kept only for its effect and what its reply says */
+};
+
+/* Whose lock requests for one file are not answered yet; it exists while there are any. */
+struct lock_owner {
+	UT_hash_handle hh; /* node.lock_owners, by key */
+	struct {
+		uint64_t ino, owner, kind; /* enum lock_kind; LOCK_FLOCK: the handle is the owner */
+	} key;
+	struct call *calls; /* in the order of submission */
 };
 
 /* An open file of a program. It outlives the session it was opened under. */
@@ -65,11 +76,11 @@ struct kept {
 	UT_hash_handle hh; /* node.kept, by ino */
 	uint64_t ino;
 	struct attr attr;
-	struct message *names; /* its links are the file's; NULL: none */
-	void *content;	       /* attr.size bytes, if full */
-	bool full;	       /* content is that of attr.version */
-	bool vouched; /* the session changed the file once: the record stays until FORGET */
-	bool gone;    /* only the memory of its end */
+	struct names *names; /* NULL: none */
+	void *content;	     /* attr.size bytes, if full */
+	bool full;	     /* content is that of attr.version */
+	bool vouched;	     /* the session changed the file once: the record stays until FORGET */
+	bool gone;	     /* only the memory of its end */
 	struct node_handle *handles;
 	struct range *locks[2]; /* by kind; client is 0 */
 };
@@ -96,6 +107,7 @@ struct node {
 	uint64_t highest_epoch;
 	size_t master;	 /* the link of the session */
 	size_t hello_to; /* the link to say HELLO to next */
+	bool said_hello; /* some master may know the instance */
 	bool doomed;	 /* no memory for what must be sent: lapse at the next occasion */
 	bool up[NODE_MASTERS_MAX];
 
@@ -111,6 +123,7 @@ struct node {
 
 	struct channel channel;
 	struct call *calls;
+	struct lock_owner *lock_owners;
 	struct call *order;   /* not answered, in the order of submission */
 	struct call *answers; /* answered, not drained */
 	struct call *drained; /* the one lent by node_next_answer */
@@ -177,6 +190,9 @@ void sight_tell(struct node *n);
 void sight_free(struct node *n);
 
 /* node_locks.c */
+/* A lock request is submitted (false: no memory); any request is answered. */
+bool lock_asked(struct node *n, struct call *c);
+void lock_answered(struct node *n, struct call *c);
 /* A lock was granted. */
 void kept_apply_lock(struct node *n, const struct message *request, const struct message *reply);
 /* A request is about to be sent: what it releases is no longer ours (rule 12). */

@@ -37,7 +37,7 @@ static void kept_drop(struct node *n, struct kept *k)
 	range_drop_all(&k->locks[LOCK_FLOCK]);
 	range_drop_all(&k->locks[LOCK_RANGE]);
 	free(k->content);
-	message_free(k->names);
+	free(k->names);
 	free(k);
 }
 
@@ -73,20 +73,14 @@ uint64_t kept_version(struct node *n, uint64_t ino)
 	return k && k->full ? k->attr.version : 0;
 }
 
-/* The links of a message that has all of the file's, kept as those of a message. */
+/* The links of a message that has all of the file's. */
 static void take_names(struct node *n, struct kept *k, const struct message *m)
 {
-	struct message *names = NULL;
+	struct names *names = m->link_count ? names_copy(m->links, m->link_count) : NULL;
 
-	if (m->link_count) {
-		names = message_copy(&(struct message){
-			.links = m->links,
-			.link_count = m->link_count,
-		});
-		if (!names)
-			n->doomed = true;
-	}
-	message_free(k->names);
+	if (m->link_count && !names)
+		n->doomed = true;
+	free(k->names);
 	k->names = names;
 }
 
@@ -156,7 +150,8 @@ static void repeat_change(struct node *n, struct kept *k, const struct message *
 	if (reply->attr.size != k->attr.size)
 		resize_content(n, k, reply->attr.size);
 	if (request->kind == MESSAGE_WRITE && request->data_len && !n->doomed)
-		memcpy((char *)k->content + reply->start, request->data, request->data_len);
+		memcpy((char *)k->content + reply->start, request->data,
+		       write_fits(reply->start, request->data_len));
 }
 
 static void apply_change(struct node *n, const struct message *request, const struct message *reply)
@@ -368,7 +363,7 @@ static void reclaim_file(struct node *n, const struct kept *k)
 			  .kind = MESSAGE_RECLAIM_FILE,
 			  .attr = k->attr,
 			  .links = k->names ? k->names->links : NULL,
-			  .link_count = k->names ? k->names->link_count : 0,
+			  .link_count = k->names ? k->names->count : 0,
 			  .data = k->full ? k->content : NULL,
 			  .data_len = k->full ? k->attr.size : 0,
 			  .flags = (k->full ? RECORD_FULL : 0) | (k->vouched ? RECORD_VOUCHED : 0),
@@ -407,7 +402,7 @@ static size_t count_held(const struct node *n, const struct kept *k)
 	const struct range *r;
 	size_t held = 0;
 
-	for (size_t i = 0; k->names && i < k->names->link_count; i++)
+	for (size_t i = 0; k->names && i < k->names->count; i++)
 		held += k->names->links[i].holder == n->instance;
 
 	DL_FOREACH (k->locks[LOCK_FLOCK], r)

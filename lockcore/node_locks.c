@@ -25,6 +25,71 @@ static struct range as_range(const struct message *m)
 	return range;
 }
 
+/* ---- Who asks ---- */
+
+static struct lock_owner *asks(struct node *n, uint64_t ino, const struct range *like)
+{
+	struct lock_owner *owner;
+	struct {
+		uint64_t ino, owner, kind;
+	} key = {ino, like->owner, like->kind};
+
+	HASH_FIND(hh, n->lock_owners, &key, sizeof(key), owner);
+	return owner;
+}
+
+static struct lock_owner *asks_now(struct node *n, uint64_t ino, const struct range *like)
+{
+	struct lock_owner *owner = asks(n, ino, like);
+
+	if (owner)
+		return owner;
+	owner = calloc(1, sizeof(*owner));
+	if (!owner)
+		return NULL;
+	owner->key.ino = ino;
+	owner->key.owner = like->owner;
+	owner->key.kind = like->kind;
+	HASH_ADD(hh, n->lock_owners, key, sizeof(owner->key), owner);
+	if (!owner->hh.tbl) {
+		free(owner);
+		return NULL;
+	}
+	return owner;
+}
+
+bool lock_asked(struct node *n, struct call *c)
+{
+	struct range want = as_range(c->request);
+
+	c->owner = asks_now(n, c->request->ino, &want);
+	if (c->owner)
+		DL_APPEND2(c->owner->calls, c, owner_prev, owner_next);
+	return c->owner != NULL;
+}
+
+void lock_answered(struct node *n, struct call *c)
+{
+	if (!c->owner)
+		return;
+	DL_DELETE2(c->owner->calls, c, owner_prev, owner_next);
+	if (!c->owner->calls) {
+		HASH_DEL(n->lock_owners, c->owner);
+		free(c->owner);
+	}
+	c->owner = NULL;
+}
+
+/* The first request of the owner that is not answered; NULL: there is none. */
+static struct call *asked_by(struct node *n, uint64_t ino, const struct range *like)
+{
+	struct lock_owner *owner = asks(n, ino, like);
+
+	return owner ? owner->calls : NULL;
+}
+
+/* ---- What is ours ---- */
+
 static void set_range(struct node *n, struct kept *k, const struct range *range)
 {
 	struct range *spares[RANGE_SPARES];
@@ -92,13 +157,6 @@ void kept_release(struct node *n, const struct message *request, struct range **
 		range_drop_handle(&k->locks[LOCK_FLOCK], 0, want.handle);
 }
 
-static bool same_owner(const struct message *a, const struct message *b)
-{
-	struct range x = as_range(a), y = as_range(b);
-
-	return a->ino == b->ino && a->lock_kind == b->lock_kind && range_same_owner(&x, &y);
-}
-
 /* A grant is in; what was sent after the request may have released it again already. */
 void kept_apply_lock(struct node *n, const struct message *request, const struct message *reply)
 {
@@ -111,28 +169,23 @@ void kept_apply_lock(struct node *n, const struct message *request, const struct
 	range.token = reply->token;
 	range.since_ns = reply->since_ns;
 	set_range(n, h->kept, &range);
-	DL_FOREACH (n->order, c)
-		if (c->sent && c->req > request->req && c->request->kind == MESSAGE_LOCK &&
-		    same_owner(c->request, request))
+	for (c = asked_by(n, request->ino, &range); c; c = c->owner_next)
+		if (c->sent && c->req > request->req)
 			kept_release(n, c->request, &c->weakened);
 }
 
 bool node_owns_ranges(struct node *n, uint64_t handle, uint64_t owner)
 {
 	struct node_handle *h = node_handle_find(n, handle);
+	const struct range like = {.owner = owner, .kind = LOCK_RANGE};
 	const struct range *held;
-	const struct call *c;
 
 	if (!h || !h->kept)
 		return false;
 	DL_FOREACH (h->kept->locks[LOCK_RANGE], held)
 		if (held->owner == owner)
 			return true;
-	DL_FOREACH (n->order, c)
-		if (c->request->kind == MESSAGE_LOCK && c->request->ino == h->ino &&
-		    c->request->lock_kind == LOCK_RANGE && c->request->owner == owner)
-			return true;
-	return false;
+	return asks(n, h->ino, &like) != NULL;
 }
 
 static void push_lock(struct node *n, const struct message *like, int64_t start, int64_t end,
@@ -186,9 +239,8 @@ void kept_undo_lock(struct node *n, const struct message *request)
 	node_push(n, &cancel);
 	if (!k || want.mode == LOCK_NONE)
 		return;
-	DL_FOREACH (n->order, c)
-		if (c->sent && c->req != request->req && c->request->kind == MESSAGE_LOCK &&
-		    same_owner(c->request, request) && c->request->start <= want.end &&
+	for (c = asked_by(n, request->ino, &want); c; c = c->owner_next)
+		if (c->sent && c->req != request->req && c->request->start <= want.end &&
 		    c->request->end >= want.start)
 			return;
 	for (;;) {

@@ -74,11 +74,11 @@ void table_free(struct table *t)
 		;
 	while (table_next_news(t, &news))
 		;
-	while (t->dentries) /* children before their directories */
-		HASH_ITER (hh, t->dentries, dentry, next_dentry)
-			if (!dentry->inode->dir || !dentry->inode->dir->live)
-				dentry_unlink(t, dentry, (struct moment){0});
 	free_gone(t);
+	HASH_ITER (hh, t->dentries, dentry, next_dentry) {
+		HASH_DEL(t->dentries, dentry);
+		free(dentry);
+	}
 	limbo_free(t);
 	free_inodes(t);
 	deadlines_deinit(&t->lives);
@@ -164,7 +164,7 @@ static void handle_close(struct table *t, struct handle *h, struct moment now)
 	struct inode *inode = h->inode;
 
 	lockset_drop_handle(t, h);
-	lockset_settle(t, inode);
+	lockset_settle_changed(t, inode);
 	table_remove_handle(t, h);
 	inode_use_changed(t, inode, now);
 	inode_put(t, inode, now);
@@ -193,22 +193,33 @@ void table_drop_waiters(struct table *t, uint64_t id)
 		lockset_settle(t, h->inode);
 }
 
+/*
+ * The name goes, and with it the directories of the same holder that this empties. *next, a name
+ * that was to be looked at next, is moved on if it goes too.
+ */
+static void drop_upwards(struct table *t, struct client *client, struct dentry *d,
+			 struct dentry **next, struct moment now)
+{
+	while (d && d->holder == client && !(d->inode->dir && d->inode->dir->live)) {
+		struct dentry *above = d->parent->dentries;
+
+		if (*next == d)
+			*next = d->held_next;
+		dentry_unlink(t, d, now);
+		d = above;
+	}
+}
+
 /* What is in a directory goes before the directory; one that others have names in outlives its
  * holder. */
 static void drop_held(struct table *t, struct client *client, struct moment now)
 {
 	struct dentry *d, *next;
-	bool dropped;
 
-	do {
-		dropped = false;
-		DL_FOREACH_SAFE2 (client->held, d, next, held_next) {
-			if (d->inode->dir && d->inode->dir->live)
-				continue;
-			dentry_unlink(t, d, now);
-			dropped = true;
-		}
-	} while (dropped && client->held);
+	for (d = client->held; d; d = next) {
+		next = d->held_next;
+		drop_upwards(t, client, d, &next, now);
+	}
 	while (client->held)
 		dentry_orphan(t, client->held, now);
 }

@@ -86,7 +86,10 @@ void table_close(struct table *t, uint64_t client, uint64_t handle, struct momen
 /* *data points into the table until the next call; *len is 0 at and after the end. */
 enum status table_read(struct table *t, uint64_t ino, int64_t offset, uint64_t length,
 		       const void **data, size_t *len);
-/* With OPEN_APPEND the offset is the end of the file. *at is where it was written. */
+/*
+ * With OPEN_APPEND the offset is the end of the file. *at is where it was written. Of what would
+ * pass CONTENT_MAX_BYTES as much is written as fits (write_fits), STATUS_TOO_BIG if nothing does.
+ */
 enum status table_write(struct table *t, uint64_t ino, int64_t offset, uint32_t flags,
 			const void *data, size_t len, struct moment now, struct attr *out,
 			int64_t *at);

@@ -23,8 +23,12 @@ static void check_queue(const struct table *t, const struct lockset *set)
 {
 	const struct waiter *w;
 	uint64_t ticket = 0;
+	size_t waiting[2] = {0};
 
 	DL_FOREACH (set->queue, w) {
+		waiting[w->want.kind]++;
+		assert(w->owner && w->owner->key.kind == w->want.kind && w->owner->waiters);
+		assert(w->may_hold || !lockset_owner_holds(set, &w->want));
 		bool blocked = range_blocker(set->granted[w->want.kind], &w->want) != NULL;
 
 		for (const struct waiter *e = set->queue; e != w && !blocked; e = e->next)
@@ -34,6 +38,8 @@ static void check_queue(const struct table *t, const struct lockset *set)
 		assert(w->ticket > ticket || t->restoring);
 		ticket = w->ticket;
 	}
+	assert(waiting[LOCK_FLOCK] == set->waiting[LOCK_FLOCK]);
+	assert(waiting[LOCK_RANGE] == set->waiting[LOCK_RANGE]);
 }
 
 /* Names stand in the listing in the order of their cookies, and each once. */
@@ -123,6 +129,25 @@ static void check_inode(const struct table *t, const struct inode *inode)
 	check_queue(t, inode->locks);
 }
 
+/* Every waiter is known by its owner, every file with a waiter for a range as contended. */
+static void check_owners(const struct table *t)
+{
+	size_t waiting = HASH_COUNT(t->waiters);
+	const struct lockset *set;
+	const struct owner *owner;
+	const struct waiter *w;
+
+	for (owner = t->owners; owner; owner = owner->hh.next)
+		DL_FOREACH2 (owner->waiters, w, owner_next) {
+			assert(w->owner == owner && owner->key.client == w->want.client);
+			assert(owner->key.owner == w->want.owner);
+			waiting--;
+		}
+	assert(waiting == 0);
+	DL_FOREACH2 (t->contended, set, contended_next)
+		assert(set->waiting[LOCK_RANGE]);
+}
+
 void table_check(struct table *t)
 {
 	const struct inode *inode;
@@ -140,5 +165,6 @@ void table_check(struct table *t)
 		live--;
 	assert(live == 0);
 	seen_check(t);
+	check_owners(t);
 	assert(files == t->files && bytes == t->content_bytes);
 }

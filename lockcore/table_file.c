@@ -342,8 +342,9 @@ enum status table_write(struct table *t, uint64_t ino, int64_t offset, uint32_t 
 		return STATUS_INVALID;
 	if (flags & OPEN_APPEND)
 		offset = (int64_t)inode->size;
-	if (offset > CONTENT_MAX_BYTES || len > (size_t)(CONTENT_MAX_BYTES - offset))
+	if (len && !write_fits(offset, len))
 		return STATUS_TOO_BIG;
+	len = write_fits(offset, len);
 	if (len && (uint64_t)offset + len > inode->size)
 		status = inode_resize(t, inode, (uint64_t)offset + len);
 	if (status != STATUS_OK)

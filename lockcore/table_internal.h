@@ -4,7 +4,7 @@
  *
  *	client ── handles ──> inode <── dentries ── directory (an inode with a dir)
  *	            │           └ lockset: granted ranges by kind, and the queue
- *	            └ waiters, in the queue
+ *	            └ waiters, in the queue, and by owner
  *
  * A name (dentry) is held by a client or lives on the use of its inode; an inode lives as long as
  * it has a name or a handle.
@@ -114,11 +114,30 @@ struct waiter {
 		uint64_t client, req;
 	} key;
 	uint64_t ticket;
-	uint64_t searched; /* the last search for a deadlock that came by */
-	bool exempt; /* scratch of must_wait: waits for the requester, who need not wait for it */
+	struct owner *owner;
+	struct waiter *owner_prev, *owner_next; /* owner.waiters */
+	uint64_t searched;			/* the last search for a deadlock that came by */
+	struct waiter *search_next;		/* what that search has still to look at */
+	bool may_hold; /* false: the owner holds nothing of this kind in the file */
+	bool exempt;   /* scratch of must_wait: waits for the requester, who need not wait for it */
 	struct handle *handle;
 	struct range want; /* in no list */
 	struct range *spares[RANGE_SPARES];
+};
+
+/* An owner of locks that waits, in how many threads whatever; it exists as long as it does. */
+struct owner {
+	UT_hash_handle hh; /* table.owners, by key */
+	struct {
+		uint64_t client, owner, kind; /* enum lock_kind */
+	} key;
+	struct waiter *waiters; /* in all files */
+};
+
+/* The hull of some ranges; `any` false: of none. */
+struct span {
+	bool any;
+	int64_t start, end;
 };
 
 /* The locks of an inode, or of several that share a name (table_kin.c). */
@@ -126,6 +145,18 @@ struct lockset {
 	struct inode *members;
 	struct range *granted[2]; /* by enum lock_kind */
 	struct waiter *queue;	  /* both kinds, first come first */
+	size_t waiting[2];	  /* of the queue, by enum lock_kind */
+	/* What was released, or left the queue, since it was settled last: whoever does not wait
+	 * for some of that waits as before. */
+	struct span changed[2];
+	struct lockset *contended_prev, *contended_next; /* table.contended */
+	/* Of one search for a deadlock: a request that waits for all that those before it in the
+	 * queue, and within it, wait for. */
+	struct {
+		uint64_t search;
+		struct range want;
+		uint64_t ticket;
+	} cover;
 };
 
 struct table {
@@ -134,10 +165,12 @@ struct table {
 	struct handle *handles;
 	struct client *clients;
 	struct waiter *waiters;
-	struct waiter *granted; /* not yet drained */
-	struct seen *seens;	/* that are attached to a name */
-	struct seen *claims;	/* while restoring: seen before */
-	struct seen *news;	/* not yet drained */
+	struct owner *owners;
+	struct lockset *contended; /* ranges of it are waited for */
+	struct waiter *granted;	   /* not yet drained */
+	struct seen *seens;	   /* that are attached to a name */
+	struct seen *claims;	   /* while restoring: seen before */
+	struct seen *news;	   /* not yet drained */
 	struct client *watchers;
 	struct inode *gone;  /* not yet drained */
 	struct inode *limbo; /* gone, by ino, the oldest first */
@@ -186,7 +219,7 @@ struct inode *inode_make(struct table *t, uint32_t type, const struct table_make
 
 /* table_deadlock.c */
 /* Would waiting for what is in want's way never end? */
-bool would_deadlock(struct table *t, const struct lockset *set, const struct range *want);
+bool would_deadlock(struct table *t, struct lockset *set, const struct range *want);
 
 /* table_tree.c */
 /* Is `dir` the inode or somewhere below it? */
@@ -250,8 +283,28 @@ enum status name_check(const char *name);
 /* A process's name, cut if need be; what follows it is zero. NULL: empty. */
 void command_copy(char to[COMMAND_MAX_BYTES + 1], const char *from);
 
+/* table_owner.c: who waits. */
+struct owner *owner_find(struct table *t, const struct range *like); /* NULL: does not wait */
+/* A waiter has joined the queue, or is about to leave it. False: no memory, nothing has changed. */
+bool owner_waits(struct table *t, struct lockset *set, struct waiter *w);
+void owner_waits_no_more(struct table *t, struct lockset *set, struct waiter *w);
+/* The waiters of one lockset become the other's. */
+void owners_move(struct table *t, struct lockset *into, struct lockset *from);
+/* The owner has been granted something in the file: its own waiters there may have less to wait
+ * for. */
+void owner_gained(struct table *t, struct lockset *set, const struct range *got);
+
 /* table_lock.c */
+/* Grants what is due. For callers that know nothing of what has changed; the second one looks only
+ * at those whom lockset.changed concerns. */
 void lockset_settle(struct table *t, struct inode *inode);
+void lockset_settle_changed(struct table *t, struct inode *inode);
+/* These bytes may have become free. */
+void lockset_changed(struct lockset *set, enum lock_kind kind, int64_t start, int64_t end);
+/* Sets `exempt` of the waiters before `until` (NULL: all) with regard to want. */
+void lockset_mark_exempt(const struct lockset *set, const struct range *want,
+			 const struct waiter *until, bool holds);
+bool lockset_owner_holds(const struct lockset *set, const struct range *want);
 /* Its waiters; its locks too; the caller settles. */
 void handle_drop_waiters(struct table *t, struct handle *h);
 void lockset_drop_handle(struct table *t, struct handle *h);

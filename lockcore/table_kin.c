@@ -96,27 +96,31 @@ void lockset_sort(struct lockset *set)
 	DL_SORT(set->queue, by_ticket);
 }
 
-/* First come, first served over both queues. */
-static void merge(struct lockset *into, struct lockset *from)
+/* First come, first served over both queues. An owner who waits in one may hold in the other. */
+static void merge(struct table *t, struct lockset *into, struct lockset *from)
 {
 	struct inode *member;
+	struct waiter *w;
 
 	for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++)
 		DL_CONCAT(into->granted[kind], from->granted[kind]);
+	owners_move(t, into, from);
 	DL_CONCAT(into->queue, from->queue);
 	lockset_sort(into);
+	DL_FOREACH (into->queue, w)
+		w->may_hold = true;
 	DL_FOREACH2 (from->members, member, set_next)
 		member->locks = into;
 	DL_CONCAT2(into->members, from->members, set_prev, set_next);
 	free(from);
 }
 
-static void share(struct inode *inode, struct inode *kin)
+static void share(struct table *t, struct inode *inode, struct inode *kin)
 {
 	if (!kin || kin == inode || kin->locks == inode->locks)
 		return;
 	if (kin->locks && inode->locks) {
-		merge(kin->locks, inode->locks);
+		merge(t, kin->locks, inode->locks);
 		return;
 	}
 	if (inode->locks) {
@@ -142,10 +146,10 @@ static void join_name(struct table *t, struct inode *inode, const struct dentry 
 		return;
 	DL_FOREACH2 (name->parent->dir->lost, lost, inode_next)
 		if (same_name(lost, name))
-			share(inode, lost->inode);
+			share(t, inode, lost->inode);
 	if (name == inode->last_name) {
 		now = dentry_find(t, name->parent->ino, dentry_name(name));
-		share(inode, now && !now->inode->dir ? now->inode : NULL);
+		share(t, inode, now && !now->inode->dir ? now->inode : NULL);
 	}
 }
 

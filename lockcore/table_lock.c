@@ -13,7 +13,7 @@
  */
 #include "lockcore/table_internal.h"
 
-static bool owner_holds(const struct lockset *set, const struct range *want)
+bool lockset_owner_holds(const struct lockset *set, const struct range *want)
 {
 	const struct range *held;
 
@@ -23,45 +23,139 @@ static bool owner_holds(const struct lockset *set, const struct range *want)
 	return false;
 }
 
+/* What may be exempt: the hulls of what the requester holds, and of the exempt waiters so far. */
+struct exemption {
+	struct span held, exempt;
+};
+
+static void widen(struct span *s, int64_t start, int64_t end)
+{
+	if (!s->any)
+		*s = (struct span){true, start, end};
+	s->start = start < s->start ? start : s->start;
+	s->end = end > s->end ? end : s->end;
+}
+
+static bool meets(const struct span *s, const struct range *r)
+{
+	return s->any && r->start <= s->end && r->end >= s->start;
+}
+
+static struct exemption exemption_of(const struct lockset *set, const struct range *want,
+				     bool holds)
+{
+	struct exemption x = {0};
+	const struct range *held;
+
+	if (holds)
+		DL_FOREACH (set->granted[want->kind], held)
+			if (range_same_owner(held, want))
+				widen(&x.held, held->start, held->end);
+	return x;
+}
+
 /*
  * Does this waiter wait for the requester: for a range that its owner holds, or behind a waiter who
  * does? To wait for it would be to wait for oneself. The waiters before it are marked already.
  */
-static bool waits_for(const struct lockset *set, const struct waiter *w, const struct range *want)
+static bool waits_for(const struct lockset *set, const struct exemption *x, const struct waiter *w,
+		      const struct range *want)
 {
 	const struct range *held;
 	const struct waiter *e;
 
-	DL_FOREACH (set->granted[want->kind], held)
-		if (range_same_owner(held, want) && range_conflicts(held, &w->want))
+	if (meets(&x->held, &w->want))
+		DL_FOREACH (set->granted[want->kind], held)
+			if (range_same_owner(held, want) && range_conflicts(held, &w->want))
+				return true;
+	if (meets(&x->exempt, &w->want))
+		for (e = set->queue; e != w; e = e->next)
+			if (e->want.kind == want->kind && e->exempt &&
+			    range_conflicts(&e->want, &w->want))
+				return true;
+	return false;
+}
+
+static void mark(const struct lockset *set, struct exemption *x, struct waiter *w,
+		 const struct range *want)
+{
+	w->exempt = waits_for(set, x, w, want);
+	if (w->exempt)
+		widen(&x->exempt, w->want.start, w->want.end);
+}
+
+void lockset_mark_exempt(const struct lockset *set, const struct range *want,
+			 const struct waiter *until, bool holds)
+{
+	struct exemption x = exemption_of(set, want, holds);
+	struct waiter *w;
+
+	for (w = set->queue; w != until; w = w->next)
+		if (w->want.kind == want->kind)
+			mark(set, &x, w, want);
+}
+
+/* Must a request of one who holds something wait for one of the waiters before `until` (NULL: all)? */
+static bool stands_behind(const struct lockset *set, const struct range *want,
+			  const struct waiter *until)
+{
+	struct exemption x = exemption_of(set, want, true);
+	struct waiter *w;
+
+	for (w = set->queue; w != until; w = w->next) {
+		if (w->want.kind != want->kind)
+			continue;
+		mark(set, &x, w, want);
+		if (!w->exempt && range_conflicts(&w->want, want))
 			return true;
-	for (e = set->queue; e != w; e = e->next)
-		if (e->want.kind == want->kind && e->exempt && range_conflicts(&e->want, &w->want))
+	}
+	return false;
+}
+
+/* And one who holds nothing, for whomever? Either list may be long, and the other decide at once. */
+static bool is_blocked(const struct lockset *set, const struct range *want,
+		       const struct waiter *until)
+{
+	const struct range *held = set->granted[want->kind];
+	const struct waiter *w = set->queue;
+
+	while (held || w != until) {
+		if (held && range_conflicts(held, want))
 			return true;
+		if (w != until && w->want.kind == want->kind && range_conflicts(&w->want, want))
+			return true;
+		held = held ? held->next : NULL;
+		w = w != until ? w->next : until;
+	}
 	return false;
 }
 
 /* Must the request wait, for a holder or for one of the waiters before `until` (NULL: all)? */
 static bool must_wait(const struct lockset *set, const struct range *want,
-		      const struct waiter *until)
+		      const struct waiter *until, bool holds)
 {
-	bool holds = owner_holds(set, want);
-	struct waiter *w;
-
 	if (want->mode == LOCK_NONE)
 		return false;
-	if (range_blocker(set->granted[want->kind], want))
-		return true;
-	DL_FOREACH (set->queue, w) {
-		if (w == until)
-			break;
-		if (w->want.kind != want->kind)
-			continue;
-		w->exempt = holds && waits_for(set, w, want);
-		if (!w->exempt && range_conflicts(&w->want, want))
-			return true;
-	}
-	return false;
+	if (!holds)
+		return is_blocked(set, want, until);
+	return range_blocker(set->granted[want->kind], want) || stands_behind(set, want, until);
+}
+
+void lockset_changed(struct lockset *set, enum lock_kind kind, int64_t start, int64_t end)
+{
+	widen(&set->changed[kind], start, end);
+}
+
+/* What the owner holds of these bytes is about to be released, or to become another lock. */
+static void changed_by_owner(struct lockset *set, const struct range *want)
+{
+	const struct range *held;
+
+	DL_FOREACH (set->granted[want->kind], held)
+		if (range_same_owner(held, want) && range_overlap(held, want))
+			lockset_changed(set, want->kind,
+					held->start > want->start ? held->start : want->start,
+					held->end < want->end ? held->end : want->end);
 }
 
 static void grow(struct table *t, int by)
@@ -71,7 +165,11 @@ static void grow(struct table *t, int by)
 
 static void waiter_unlink(struct table *t, struct waiter *w)
 {
-	DL_DELETE(w->handle->inode->locks->queue, w);
+	struct lockset *set = w->handle->inode->locks;
+
+	DL_DELETE(set->queue, w);
+	owner_waits_no_more(t, set, w);
+	lockset_changed(set, w->want.kind, w->want.start, w->want.end);
 	DL_DELETE2(w->handle->waiters, w, handle_prev, handle_next);
 	HASH_DEL(t->waiters, w);
 }
@@ -90,6 +188,7 @@ static void waiter_grant(struct table *t, struct lockset *set, struct waiter *w)
 	w->want.since_ns = t->wall_ns;
 	grow(t, range_set(&set->granted[w->want.kind], &w->want, w->spares));
 	range_unreserve(w->spares);
+	owner_gained(t, set, &w->want);
 	DL_APPEND(t->granted, w);
 }
 
@@ -99,21 +198,33 @@ static struct waiter *first_due(const struct lockset *set)
 	struct waiter *w;
 
 	DL_FOREACH (set->queue, w)
-		if (!must_wait(set, &w->want, w))
+		if (meets(&set->changed[w->want.kind], &w->want) &&
+		    !must_wait(set, &w->want, w, w->may_hold))
 			return w;
 	return NULL;
 }
 
-void lockset_settle(struct table *t, struct inode *inode)
+void lockset_settle_changed(struct table *t, struct inode *inode)
 {
 	struct lockset *set = inode->locks;
 	struct waiter *w;
 
 	if (!set)
 		return;
-	while (!t->restoring && (w = first_due(set)))
-		waiter_grant(t, set, w);
+	if (!t->restoring && (set->changed[LOCK_FLOCK].any || set->changed[LOCK_RANGE].any))
+		while ((w = first_due(set)))
+			waiter_grant(t, set, w);
+	memset(set->changed, 0, sizeof(set->changed));
 	lockset_free_if_empty(inode);
+}
+
+void lockset_settle(struct table *t, struct inode *inode)
+{
+	if (!inode->locks)
+		return;
+	lockset_changed(inode->locks, LOCK_FLOCK, 0, RANGE_END);
+	lockset_changed(inode->locks, LOCK_RANGE, 0, RANGE_END);
+	lockset_settle_changed(t, inode);
 }
 
 /* The request as a range and the handle it goes through, or why it cannot be one. */
@@ -172,6 +283,12 @@ static struct waiter *enqueue(struct table *t, struct handle *h, const struct ra
 	}
 	w->handle = h;
 	w->want = *want;
+	w->may_hold = lockset_owner_holds(h->inode->locks, want);
+	if (!owner_waits(t, h->inode->locks, w)) {
+		HASH_DEL(t->waiters, w);
+		free(w);
+		return NULL;
+	}
 	memcpy(w->spares, spares, sizeof(w->spares));
 	memset(spares, 0, sizeof(w->spares));
 	DL_APPEND(h->inode->locks->queue, w);
@@ -183,12 +300,17 @@ static struct waiter *enqueue(struct table *t, struct handle *h, const struct ra
 static void grant_now(struct table *t, struct inode *inode, struct range *want,
 		      struct range *spares[RANGE_SPARES], struct table_got *got)
 {
+	struct lockset *set = inode->locks;
+
 	if (want->mode != LOCK_NONE) {
 		got->token = want->token = table_next_token(t);
 		got->since_ns = want->since_ns;
 	}
-	grow(t, range_set(&inode->locks->granted[want->kind], want, spares));
-	lockset_settle(t, inode);
+	changed_by_owner(set, want);
+	grow(t, range_set(&set->granted[want->kind], want, spares));
+	if (want->mode != LOCK_NONE)
+		owner_gained(t, set, want);
+	lockset_settle_changed(t, inode);
 }
 
 /*
@@ -200,7 +322,7 @@ static enum status wait_or_refuse(struct table *t, struct handle *h, const struc
 				  struct table_got *got)
 {
 	struct lockset *set = h->inode->locks;
-	struct waiter *w;
+	struct waiter *w = NULL;
 
 	if (want->wait && would_deadlock(t, set, lock))
 		return STATUS_DEADLOCK;
@@ -212,8 +334,11 @@ static enum status wait_or_refuse(struct table *t, struct handle *h, const struc
 		got->ticket = w->ticket = t->epoch_base + ++t->tickets;
 	}
 	if (lock->kind == LOCK_FLOCK) {
+		changed_by_owner(set, lock);
 		grow(t, -range_drop_handle(&set->granted[LOCK_FLOCK], lock->client, lock->handle));
-		lockset_settle(t, h->inode);
+		if (w)
+			w->may_hold = false;
+		lockset_settle_changed(t, h->inode);
 	}
 	return want->wait ? STATUS_OK : STATUS_BUSY;
 }
@@ -248,7 +373,8 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 	covering = range_covering(h->inode->locks->granted[lock.kind], &lock);
 	if (covering)
 		*got = (struct table_got){.token = covering->token, .since_ns = covering->since_ns};
-	else if (must_wait(h->inode->locks, &lock, NULL))
+	else if (must_wait(h->inode->locks, &lock, NULL,
+			   lockset_owner_holds(h->inode->locks, &lock)))
 		status = wait_or_refuse(t, h, &lock, want, spares, got);
 	else
 		grant_now(t, h->inode, &lock, spares, got);
@@ -302,7 +428,7 @@ bool table_cancel(struct table *t, uint64_t client, uint64_t req)
 		return false;
 	inode = w->handle->inode;
 	waiter_free(t, w);
-	lockset_settle(t, inode);
+	lockset_settle_changed(t, inode);
 	return true;
 }
 
@@ -315,12 +441,17 @@ void handle_drop_waiters(struct table *t, struct handle *h)
 void lockset_drop_handle(struct table *t, struct handle *h)
 {
 	struct lockset *set = h->inode->locks;
+	const struct range *held;
 
 	handle_drop_waiters(t, h);
 	if (!set)
 		return;
-	for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++)
+	for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++) {
+		DL_FOREACH (set->granted[kind], held)
+			if (held->client == h->key.client && held->handle == h->key.id)
+				lockset_changed(set, held->kind, held->start, held->end);
 		grow(t, -range_drop_handle(&set->granted[kind], h->key.client, h->key.id));
+	}
 }
 
 /* ---- Restoring ---- */
@@ -346,6 +477,8 @@ enum status table_restore_lock(struct table *t, const struct table_want *want, u
 		status = STATUS_BUSY;
 	else
 		grow(t, range_set(granted, &lock, spares));
+	if (status == STATUS_OK)
+		owner_gained(t, h->inode->locks, &lock);
 	range_unreserve(spares);
 	lockset_free_if_empty(h->inode);
 	return status;

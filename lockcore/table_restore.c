@@ -15,8 +15,8 @@ struct restore {
 	uint64_t content_size;	  /* that it brought; what the inode has beyond is zero */
 	bool refused;		  /* one of the names could not be linked */
 	bool nameless;		  /* its one link, if any, is the name that it had last */
-	struct message *names;	  /* its links */
-	struct dentry *spare;	  /* of a file in use: for the name that it may have lost */
+	struct names *names;
+	struct dentry *spare; /* of a file in use: for the name that it may have lost */
 };
 
 static void take_attr(struct inode *inode, const struct attr *attr)
@@ -30,18 +30,14 @@ static void take_attr(struct inode *inode, const struct attr *attr)
 	inode->ctime_ns = attr->ctime_ns;
 }
 
-/* The record's links are kept as those of a message, which is what copies them. */
-static struct message *copy_names(const struct table_record *record)
+static struct names *copy_names(const struct table_record *record)
 {
-	return message_copy(&(struct message){
-		.links = record->links,
-		.link_count = record->link_count,
-	});
+	return names_copy(record->links, record->link_count);
 }
 
-static void take_names(struct restore *r, const struct table_record *record, struct message *names)
+static void take_names(struct restore *r, const struct table_record *record, struct names *names)
 {
-	message_free(r->names);
+	free(r->names);
 	r->names = names;
 	r->nameless = !record->attr.nlink;
 	r->version = record->attr.version;
@@ -138,7 +134,7 @@ static enum status take_record(struct table *t, struct inode *inode,
 			       const struct table_record *record)
 {
 	bool newest = record->attr.version > inode->restore->version;
-	struct message *names = newest ? copy_names(record) : NULL;
+	struct names *names = newest ? copy_names(record) : NULL;
 	enum status status = STATUS_NO_MEMORY;
 
 	if (newest && !names)
@@ -155,7 +151,7 @@ static enum status take_record(struct table *t, struct inode *inode,
 	return STATUS_OK;
 
 out_names:
-	message_free(names);
+	free(names);
 	return status;
 }
 
@@ -281,7 +277,7 @@ static void link_names(struct table *t, struct inode *inode, struct ending *e)
 {
 	struct restore *r = inode->restore;
 
-	for (size_t i = 0; i < r->names->link_count; i++) {
+	for (size_t i = 0; i < r->names->count; i++) {
 		struct link link = r->names->links[i];
 
 		if (r->nameless || !is_kept(e, inode, &link))
@@ -305,7 +301,7 @@ static void bury(struct table *t)
 
 		if (!inode || !inode->restore || inode->version > t->tombs[i].version)
 			continue;
-		inode->restore->names->link_count = 0;
+		inode->restore->names->count = 0;
 		inode->version = t->tombs[i].version;
 	}
 	free(t->tombs);
@@ -325,9 +321,9 @@ static void finish(struct table *t, struct inode *inode, struct moment now)
 	enum status status = inode_resize(t, inode, r->size);
 
 	assert(status == STATUS_OK); /* it never grows here */
-	if (inode->nlink < (r->nameless ? 0 : r->names->link_count))
+	if (inode->nlink < (r->nameless ? 0 : r->names->count))
 		inode_changed(inode, now);
-	message_free(r->names);
+	free(r->names);
 	free(r->spare);
 	free(r);
 	inode->restore = NULL;
@@ -344,7 +340,7 @@ static void lose_names(struct table *t)
 	struct inode *inode;
 
 	for (inode = t->inodes; inode; inode = inode->hh.next)
-		for (size_t i = 0; inode->restore && i < inode->restore->names->link_count; i++)
+		for (size_t i = 0; inode->restore && i < inode->restore->names->count; i++)
 			lose_restored(t, inode, &inode->restore->names->links[i]);
 	for (inode = t->inodes; inode; inode = inode->hh.next)
 		lockset_join_kin(t, inode);

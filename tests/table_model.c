@@ -80,10 +80,27 @@ static bool holds_in_the_way(const struct model *m, const struct model_request *
 	return false;
 }
 
-/* Does whoever holds what is in the way wait, through others, for the requester? */
-static bool leads_back(const struct model *m, const struct model_request *blocked,
+static bool leads_back(const struct model *m, const struct model_request *blocked, int place,
+		       const struct model_request *requester, bool *seen);
+
+/* Does a request of this owner wait for the requester? */
+static bool owner_leads_back(const struct model *m, int client, int owner,
+			     const struct model_request *requester, bool *seen)
+{
+	for (int w = 0; w < m->waiting; w++)
+		if (m->queue[w].kind == LOCK_RANGE && m->queue[w].client == client &&
+		    m->queue[w].owner == owner && leads_back(m, &m->queue[w], w, requester, seen))
+			return true;
+	return false;
+}
+
+/* Does what this request, at its place in the queue, waits for wait for the requester? */
+static bool leads_back(const struct model *m, const struct model_request *blocked, int place,
 		       const struct model_request *requester, bool *seen)
 {
+	if (seen[place])
+		return false;
+	seen[place] = true;
 	for (int i = 0; i < MODEL_CLIENTS * MODEL_HANDLES; i++) {
 		int client = i / MODEL_HANDLES, owner = i % MODEL_HANDLES;
 
@@ -91,17 +108,13 @@ static bool leads_back(const struct model *m, const struct model_request *blocke
 			continue;
 		if (client == requester->client && owner == requester->owner)
 			return true;
-		for (int w = 0; w < m->waiting; w++) {
-			const struct model_request *next = &m->queue[w];
-
-			if (seen[w] || next->kind != LOCK_RANGE || next->client != client ||
-			    next->owner != owner)
-				continue;
-			seen[w] = true;
-			if (leads_back(m, next, requester, seen))
-				return true;
-		}
+		if (owner_leads_back(m, client, owner, requester, seen))
+			return true;
 	}
+	for (int before = 0; before < place; before++)
+		if (conflict(&m->queue[before], blocked) && !depends_on(m, before, blocked) &&
+		    leads_back(m, &m->queue[before], before, requester, seen))
+			return true;
 	return false;
 }
 
@@ -128,7 +141,7 @@ static void settle(struct model *m)
 enum status model_lock(struct model *m, const struct model_request *want, bool *queued)
 {
 	struct model_request unlock = *want;
-	bool seen[MODEL_QUEUE] = {false};
+	bool seen[MODEL_QUEUE + 1] = {false};
 
 	*queued = false;
 	if (!m->open[want->client][want->handle])
@@ -138,7 +151,7 @@ enum status model_lock(struct model *m, const struct model_request *want, bool *
 		settle(m);
 		return STATUS_OK;
 	}
-	if (want->wait && want->kind == LOCK_RANGE && leads_back(m, want, want, seen))
+	if (want->wait && want->kind == LOCK_RANGE && leads_back(m, want, m->waiting, want, seen))
 		return STATUS_DEADLOCK;
 	unlock.mode = LOCK_NONE;
 	if (want->kind == LOCK_FLOCK)

@@ -9,8 +9,8 @@
  *  - it waits for both, but not for a waiter who depends on its owner: who conflicts with what the
  *    owner holds, or with an earlier waiter who depends on it;
  *  - after every step the first waiter who need not wait is granted, until there is none;
- *  - a range that would have to wait, and whose holder waits through other holders for the one who
- *    asks, is refused;
+ *  - a range that would have to wait is refused if what it waits for, through holders (with all
+ *    their waiting requests) and earlier waiters (with that one), comes to what its owner holds;
  *  - a flock that cannot be converted at once is given up.
  */
 #ifndef TESTS_TABLE_MODEL_H

@@ -216,6 +216,37 @@ static void test_packets_are_bounded(void **state)
 	assert_int_equal(sent, 20);
 }
 
+/* Sends until there is nothing to send. Returns how many messages that were. */
+static size_t send_all(struct channel *c)
+{
+	size_t sent = 0;
+
+	while (channel_wants_packet(c, at(0)))
+		sent += fill(c, 0).count;
+	return sent;
+}
+
+/* The transport would drop it, and all of it would have to be sent again. */
+static void test_flood_is_sent_past_the_window(void **state)
+{
+	const size_t many = 20000;
+	struct channel *c = *state;
+	size_t sent, first;
+
+	push(c, many);
+	first = sent = send_all(c);
+	assert_in_range(first, 1000, many / 2);
+	while (sent < many) {
+		assert_true(channel_acked(c, c->acked + 100, at(0)));
+		assert_in_range(send_all(c), 1, 100);
+		sent = c->unsent ? c->unsent->seq - 1 : many;
+	}
+	channel_rewind(c);
+	assert_true(send_all(c) <= first);
+	assert_true(channel_acked(c, many, at(0)));
+	assert_int_equal(c->flight_bytes, 0);
+}
+
 #define CHANNEL_TEST(f) cmocka_unit_test_setup_teardown(f, channel_setup, channel_teardown)
 
 int main(void)
@@ -232,6 +263,7 @@ int main(void)
 		CHANNEL_TEST(test_ack_is_told_late_but_told),
 		CHANNEL_TEST(test_ack_is_told_at_once_when_it_matters),
 		CHANNEL_TEST(test_packets_are_bounded),
+		CHANNEL_TEST(test_flood_is_sent_past_the_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

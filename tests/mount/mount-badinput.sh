@@ -114,16 +114,16 @@ case_no_dev_fuse() {
 case_wrong_usage_of_dlockfs() {
 	local long
 	long=$(printf 'n%.0s' {1..65})
-	mount_refused 64 'both are needed'
+	mount_refused 64 ': MASTER-URL and MOUNTPOINT: both are needed'
 	mount_refused 64 'both are needed' "$URL"
-	mount_refused 64 extra "$URL" "$T/point" extra
+	mount_refused 64 ': argument extra: not' "$URL" "$T/point" extra
 	mount_refused 64 '[-]-nonsense' "$URL" "$T/point" --nonsense
 	mount_refused 64 '[-]x' "$URL" "$T/point" -x
 	mount_refused 64 nonsense "$URL" "$T/point" -o nonsense
 	mount_refused 64 nonsense "$URL" "$T/point" -o nonsense=1
-	mount_refused 64 'idle=.*much' "$URL" "$T/point" -o idle=much
+	mount_refused 64 ': -o idle=much: not a number' "$URL" "$T/point" -o idle=much
 	mount_refused 64 'idle=.*-1' "$URL" "$T/point" -o idle=-1
-	mount_refused 64 'timeo=.*0' "$URL" "$T/point" -o timeo=0
+	mount_refused 64 ': -o timeo=0: must' "$URL" "$T/point" -o timeo=0
 	mount_refused 64 'timeo=.*nan' "$URL" "$T/point" -o timeo=nan
 	mount_refused 64 'node=' "$URL" "$T/point" -o node=
 	mount_refused 64 'node=.*64 bytes' "$URL" "$T/point" -o "node=$long"
