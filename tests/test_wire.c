@@ -47,44 +47,44 @@ static bool kind_exists(int kind)
 }
 
 /* Every number different, and large, so that two that change places are noticed. */
+static const struct entry full_entries[2] = {
+	{.ino = 901, .cookie = UINT64_MAX, .mode = 0100000, .name = "first"},
+	{.ino = UINT64_MAX, .cookie = 2, .mode = UINT32_MAX, .name = "second"},
+};
+
+static const struct link full_links[2] = {
+	{.parent = UINT64_MAX - 20,
+	 .token = UINT64_MAX - 21,
+	 .holder = UINT64_MAX - 22,
+	 .maker_req = UINT64_MAX - 23,
+	 .maker_pid = UINT32_MAX - 24,
+	 .maker_uid = UINT32_MAX - 25,
+	 .idle_ns = INT64_MIN + 26,
+	 .ttl_ns = INT64_MIN + 27,
+	 .since_ns = INT64_MIN + 28,
+	 .maker_command = "fifteen\xff bytes!",
+	 .flags = UINT32_MAX - 29,
+	 .name = "first name"},
+	{.parent = 1, .name = "second name"},
+};
+
+static const struct holder full_holders[2] = {
+	{.token = UINT64_MAX - 30,
+	 .session = UINT64_MAX - 31,
+	 .start = INT64_MIN + 32,
+	 .end = INT64_MIN + 33,
+	 .since_ns = INT64_MIN + 34,
+	 .pid = UINT32_MAX - 35,
+	 .uid = UINT32_MAX - 36,
+	 .kind = HOLDER_NAME,
+	 .mode = LOCK_EXCLUSIVE,
+	 .command = "a b\n\xff",
+	 .node = "first node"},
+	{.node = ""},
+};
+
 static struct message full_message(enum message_kind kind)
 {
-	static const struct entry entries[2] = {
-		{.ino = 901, .cookie = UINT64_MAX, .mode = 0100000, .name = "first"},
-		{.ino = UINT64_MAX, .cookie = 2, .mode = UINT32_MAX, .name = "second"},
-	};
-
-	static const struct link links[2] = {
-		{.parent = UINT64_MAX - 20,
-		 .token = UINT64_MAX - 21,
-		 .holder = UINT64_MAX - 22,
-		 .maker_req = UINT64_MAX - 23,
-		 .maker_pid = UINT32_MAX - 24,
-		 .maker_uid = UINT32_MAX - 25,
-		 .idle_ns = INT64_MIN + 26,
-		 .ttl_ns = INT64_MIN + 27,
-		 .since_ns = INT64_MIN + 28,
-		 .maker_command = "fifteen\xff bytes!",
-		 .flags = UINT32_MAX - 29,
-		 .name = "first name"},
-		{.parent = 1, .name = "second name"},
-	};
-
-	static const struct holder holders[2] = {
-		{.token = UINT64_MAX - 30,
-		 .session = UINT64_MAX - 31,
-		 .start = INT64_MIN + 32,
-		 .end = INT64_MIN + 33,
-		 .since_ns = INT64_MIN + 34,
-		 .pid = UINT32_MAX - 35,
-		 .uid = UINT32_MAX - 36,
-		 .kind = HOLDER_NAME,
-		 .mode = LOCK_EXCLUSIVE,
-		 .command = "a b\n\xff",
-		 .node = "first node"},
-		{.node = ""},
-	};
-
 	return (struct message){
 		.kind = kind,
 		.status = STATUS_MAX,
@@ -130,11 +130,11 @@ static struct message full_message(enum message_kind kind)
 		.text = "tcp://[::1]:4211",
 		.data = "da\0ta",
 		.data_len = 5,
-		.entries = entries,
+		.entries = full_entries,
 		.entry_count = 2,
-		.links = links,
+		.links = full_links,
 		.link_count = 2,
-		.holders = holders,
+		.holders = full_holders,
 		.holder_count = 2,
 		.keeper = KEEPER_MAX,
 		.since_ns = INT64_MIN + 9,
