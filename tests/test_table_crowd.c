@@ -2,7 +2,7 @@
 /*
  * Thousands who wait for one file: every one is served once and in order, whatever the mixture, and
  * none of it takes for ever. What is feared are rules that look at all of the queue for each of the
- * queue for each of the queue; that would take hours, and the bound is one of minutes.
+ * queue for each of the queue: minutes, where it should be a fraction of a second.
  */
 #include <stdio.h>
 #include <time.h>
@@ -10,10 +10,10 @@
 #include "lockcore/table_internal.h"
 #include "tests/table_fixture.h"
 
-#define CROWD	 5000
-#define CLIENTS	 5 /* nodes; each has as many open files as it has requests */
-#define HOLDER	 9
-#define HOURS_NS (120 * NS_PER_SEC)
+#define CROWD	5000
+#define CLIENTS 5 /* nodes; each has as many open files as it has requests */
+#define HOLDER	9
+#define EVER_NS (30 * NS_PER_SEC)
 
 struct crowd {
 	struct table *t;
@@ -148,7 +148,7 @@ static void done(struct crowd *c)
 	table_counts(c->t, &counts);
 	assert_int_equal(counts.waiting, 0);
 	print_message("%ld ms\n", (long)((cpu_ns() - c->began) / NS_PER_MS));
-	assert_true(cpu_ns() - c->began < HOURS_NS);
+	assert_true(cpu_ns() - c->began < EVER_NS);
 }
 
 /* Whoever is granted closes its file, which is the next one's grant, until all have been served. */

@@ -138,6 +138,25 @@ case_two_processes_wait_for_each_other() {
 	granted p
 }
 
+# r wants 2 and 3, behind q, who waits for p; p wants 3, which nobody has, but behind r.
+case_a_circle_goes_through_a_place_in_the_queue() {
+	client p && client q && client r
+	want ok p open 0 bc "$T/a/queue"
+	want ok q open 0 bc "$T/b/queue"
+	want ok r open 0 bc "$T/a/queue"
+	want ok p posix 0 w 1 1
+	want ok q posix 0 w 2 1
+	send r posix 0 w 2 2 wait
+	waits r a
+	send q posix 0 w 1 1 wait
+	waits q b
+	want EDEADLK p posix 0 w 3 1 wait
+	want ok p posix 0 u 1 1
+	granted q
+	want ok q posix 0 u 0 0
+	granted r
+}
+
 case_a_restart_loses_a_name() {
 	local before
 	mkdir -p "$T/a/r/sub" && echo c >"$T/b/r/sub/f" && ln "$T/b/r/sub/f" "$T/b/r/g"

@@ -4,7 +4,7 @@
 # nothing of them is left (contract 5.2, 5.3).
 . "$(dirname "$0")/lib.sh"
 
-WAITING=${WAITING:-3000}
+WAITING=${WAITING:-2400}
 # Longer than all of it: nobody is served because a lease ran out.
 LEASE=120
 setup
