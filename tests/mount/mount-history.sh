@@ -14,26 +14,38 @@ RECORD=${TMPDIR:-/tmp}/dlock-history.$$
 # The model takes sixty seconds for a moment.
 IDLE=idle=100000
 
-# history NAME OPTION...: its last lines if all is well, all of them and the record if not
+# history NAME OPTION...: calls the function AT_ROUND with the number of each round that begins, if
+# there is one; shows what the history has come to, and keeps its record if that is bad.
 history() {
-	local name=$1 record=$RECORD.$1
+	local name=$1 record=$RECORD.$1 pid log=$T/log/history-$1 line status
 	shift
-	if "$HISTORY" --seed "$SEED" --record "$record" "$@" >"$T/log/history-$name" 2>&1; then
-		note "$(head -1 "$T/log/history-$name"), $(tail -2 "$T/log/history-$name" | head -1)"
+	mkfifo "$T/rounds"
+	"$HISTORY" --seed "$SEED" --record "$record" --progress "$@" >"$T/rounds" 2>&1 &
+	pid=$!
+	record $pid
+	while read -r line; do
+		echo "$line" >>"$log"
+		case $line in "round "*[0-9]) ${AT_ROUND:-:} "${line#round }" ;; esac
+	done <"$T/rounds"
+	wait $pid
+	status=$?
+	rm "$T/rounds"
+	if [ $status = 0 ]; then
+		note "seed $SEED: $(grep ' calls in ' "$log")"
 		rm -f "$record"
 		return 0
 	fi
-	cat "$T/log/history-$name"
-	fail "the history is in $record"
+	grep -v '^round [0-9]*$' "$log"
+	fail "status $status; the history is in $record"
 }
 
 three_mounts() {
-	mkdir -p "$T/empty"
+	MOUNTS=(--mount "$T/a" --mount "$T/b" --mount "$T/c")
+	[ ! -e "$T/master.pid" ] || return 0
 	master_start
 	node_start a $IDLE
 	node_start b $IDLE
 	node_start c $IDLE
-	MOUNTS=(--mount "$T/a" --mount "$T/b" --mount "$T/c")
 }
 
 remove_roots() {
@@ -49,6 +61,17 @@ case_the_model_does_not_know_linux() {
 case_three_mounts_show_what_no_file_system_would() {
 	three_mounts
 	history mounts --ops "$OPS" "${MOUNTS[@]}"
+	remove_roots
+}
+
+# While it is away nobody is answered, or knows what the others do; and nobody may notice.
+every_tenth_round() {
+	[ $(($1 % 10)) != 5 ] || master_restart
+}
+
+case_a_master_that_is_killed_shows() {
+	three_mounts
+	AT_ROUND=every_tenth_round history restart --ops $((OPS / 2)) "${MOUNTS[@]}"
 	remove_roots
 }
 

@@ -144,16 +144,9 @@ static void change_all(struct checker *c, unsigned clients, int fresh)
 	set_free(&old);
 }
 
-/* What closed before on the same node has been released before (contract 2.3); locally, anywhere. */
-static void begin(struct checker *c, const struct op *op, const struct op *ops, size_t count)
+static void begin(struct checker *c, const struct op *op)
 {
-	unsigned clients = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (ops[i].node == op->node || c->rules.local)
-			clients |= 1u << ops[i].client;
 	assert(!c->current[op->client]);
-	change_all(c, clients, op->client);
 	c->current[op->client] = op;
 }
 
@@ -369,7 +362,7 @@ static enum verdict run(struct checker *c, const struct op *ops, size_t count, s
 	memset(c->current, 0, sizeof(c->current));
 	for (size_t i = 0; i < 2 * count && verdict == VERDICT_FINE; i++) {
 		if (!events[i].ends)
-			begin(c, events[i].op, ops, count);
+			begin(c, events[i].op);
 		else
 			verdict = end(c, events[i].op);
 		if (verdict != VERDICT_FINE)

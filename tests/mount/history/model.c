@@ -118,12 +118,37 @@ void model_init(struct state *s)
 
 /* ---- Steps ---- */
 
+/* Does the call reach the master for sure, and so after all that its node sent before? */
+static bool is_ordered(const struct op *op)
+{
+	if (op->kind == OP_DUP || op->kind == OP_CLOSE || op->open_ended)
+		return false;
+	return op->err != EBADF && op->err != EINVAL && op->err != EINTR && op->err != ERR_KILLED;
+}
+
+/* What the node has closed and given up before the call began is gone before the call takes effect
+ * (contract 2.3). */
+static void settle(struct state *s, const struct op *op)
+{
+	for (uint32_t i = s->descs; i-- > 0;) {
+		const struct desc *d = &s->desc[i];
+
+		if (!d->refs && d->client % NODES == op->node && d->closed < op->begin)
+			desc_release(s, d->id);
+	}
+	for (int c = 0; c < CLIENTS_MAX; c++)
+		if (s->wait[c].active && c % NODES == op->node && s->wait[c].ended < op->begin)
+			memset(&s->wait[c], 0, sizeof(s->wait[c]));
+}
+
 struct state *step_copy(struct step *step)
 {
 	struct state *s = &step->to[step->count];
 
 	assert(step->count < STEPS_MAX);
 	*s = *step->from;
+	if (is_ordered(step->op))
+		settle(s, step->op);
 	return s;
 }
 
@@ -188,6 +213,33 @@ void step_fail(struct step *step, struct state *s, int err)
 	step_end(step, s, &answer);
 }
 
+/* Is a moved directory at the place, or on the way to it? */
+static bool is_at(struct state *s, int place)
+{
+	const struct inode *on_the_way, *last;
+
+	if (place < 0)
+		return false;
+	on_the_way = inode_get(
+		s, inode_get(s, (uint32_t)PLACE_ROOT(place) + 1)->child[PLACE_NAME(place)]);
+	last = PLACE_INNER(place) && on_the_way ? inode_get(s, on_the_way->child[0]) : NULL;
+	return (on_the_way && on_the_way->moved) || (last && last->moved);
+}
+
+/*
+ * A directory that another node has moved is found by a node's kernel at its new place, while it
+ * still remembers the old one. It puts that right if it gets two locks at once for it, of which one
+ * is held by the rename itself in which this happens, and by others that are under way; if not, it
+ * tells ESTALE, and the file system cannot do anything about it.
+ */
+static bool meets_moved_directory(const struct step *step)
+{
+	static struct state s;
+
+	s = *step->from;
+	return is_at(&s, step->op->place) || is_at(&s, step->op->place2);
+}
+
 void model_step(struct step *step)
 {
 	static void (*const steps[OP_KINDS])(struct step *) = {
@@ -206,7 +258,10 @@ void model_step(struct step *step)
 
 	step->count = 0;
 	assert(step->from->progress[step->op->client].stage != STAGE_DONE);
-	steps[step->op->kind](step);
+	if (step->op->err == ESTALE && !step->rules->local && meets_moved_directory(step))
+		step_fail(step, step_copy(step), ESTALE);
+	else
+		steps[step->op->kind](step);
 }
 
 /* ---- The background ---- */

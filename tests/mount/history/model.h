@@ -35,10 +35,12 @@ struct inode {
 	uint16_t mode;
 	uint8_t nlink; /* names */
 	uint8_t type;
+	uint64_t moved; /* a directory that was renamed */
 };
 
-struct desc {	     /* an open file description */
-	uint32_t id; /* of the call that opened it */
+struct desc {		/* an open file description */
+	int64_t closed; /* with refs 0: when the close returned */
+	uint32_t id;	/* of the call that opened it */
 	uint32_t inode;
 	uint32_t pos;
 	uint8_t flags; /* OPEN_READ, OPEN_WRITE, OPEN_APPEND */
@@ -57,6 +59,8 @@ struct wait { /* for a lock; in a state: what was given up, and may be in the wa
 	uint32_t lockset;
 	uint32_t owner;
 	uint8_t active, range, mode, bytes; /* bytes: a bit each; a flock has them all */
+	uint32_t unused;
+	int64_t ended; /* when the call returned that gave it up */
 };
 
 enum stage { STAGE_FRESH, STAGE_SECOND, STAGE_DYING, STAGE_DONE };

@@ -199,6 +199,9 @@ void step_stat(struct step *step)
 	answer.got[GOT_TYPE] = inode->type;
 	answer.got[GOT_MODE] = inode->mode;
 	answer.got[GOT_NLINK] = nlink_of(s, inode);
+	/* tmpfs counts a directory down in two steps, for everybody to see. */
+	if (step->rules->local && inode->type == TYPE_DIR)
+		answer.got[GOT_NLINK] = op->got[GOT_NLINK];
 	answer.got[GOT_SIZE] = (int64_t)size_of(inode);
 	answer.got[GOT_MTIME] = mtime_of(step, inode);
 	step_end(step, s, &answer);

@@ -208,8 +208,9 @@ static bool has_locks(const struct state *s, const struct desc *d)
 
 /* The process's ranges go at once, what belongs to the description with its last descriptor, a
  * little later. */
-static void close_slot(struct state *s, int client, int slot)
+static void close_slot(struct state *s, const struct op *op, int slot)
 {
+	int client = op->client;
 	struct desc *d = desc_get(s, s->slot[client][slot]);
 	struct range *r;
 
@@ -219,7 +220,10 @@ static void close_slot(struct state *s, int client, int slot)
 	r = range_get(s, inode_get(s, d->inode)->lockset, (uint32_t)client + 1);
 	if (r)
 		range_remove(s, r);
-	if (--d->refs == 0 && !has_locks(s, d))
+	d->refs--;
+	if (!d->refs)
+		d->closed = op->end;
+	if (!d->refs && !has_locks(s, d))
 		desc_release(s, d->id);
 }
 
@@ -227,7 +231,7 @@ void step_close(struct step *step)
 {
 	struct state *s = step_copy(step);
 
-	close_slot(s, step->op->client, step->op->slot);
+	close_slot(s, step->op, step->op->slot);
 	step_fail(step, s, 0);
 }
 
@@ -254,7 +258,7 @@ void step_die(struct step *step)
 	while (p->aux < SLOTS && (op->got[p->aux] < 0 || !s->slot[op->client][op->got[p->aux]]))
 		p->aux++;
 	if (p->aux < SLOTS) {
-		close_slot(s, op->client, (int)op->got[p->aux++]);
+		close_slot(s, op, (int)op->got[p->aux++]);
 		step_on(step, s);
 	} else {
 		step_fail(step, s, ERR_KILLED);
@@ -309,8 +313,10 @@ static void interrupt(struct step *step, const struct wait *want)
 {
 	struct state *s = step_copy(step);
 
-	if (!step->rules->local)
+	if (!step->rules->local) {
 		s->wait[step->op->client] = *want;
+		s->wait[step->op->client].ended = step->op->end;
+	}
 	if (step->op->err == ERR_KILLED) {
 		step_progress(step, s)->stage = STAGE_DYING;
 		step_on(step, s);
@@ -351,12 +357,15 @@ void step_flock(struct step *step)
 	if (!d)
 		return;
 	want = wanted(s, step->op, d);
-	if (!want.mode || d->flock == want.mode)
+	if (!want.mode || d->flock == want.mode) {
 		grant(step, &want);
-	else if (step->rules->local && d->flock)
+		if (step->op->arg[1] == WAIT_SIGNAL)
+			interrupt(step, &want);
+	} else if (step->rules->local && d->flock) {
 		drop(step, &want);
-	else
+	} else {
 		ask(step, s, &want);
+	}
 }
 
 void step_range(struct step *step)

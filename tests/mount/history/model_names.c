@@ -152,7 +152,7 @@ static void open_dir(struct step *step, struct state *s, int64_t flags, struct i
 	} else if (flags & (OPEN_CREATE | OPEN_WRITE)) {
 		step_fail(step, s, EISDIR);
 	} else {
-		if (inode_is(s, inode, step->op->got[0]))
+		if (!step->op->got[0] || inode_is(s, inode, step->op->got[0]))
 			answer.got[0] = step->op->got[0];
 		answer.got[1] = 1;
 		step_end(step, s, &answer);

@@ -54,6 +54,7 @@ static void move(struct step *step, struct state *s, const struct move *m)
 	}
 	name_lose(s, m->old_dir, step->op->place);
 	name_give(s, m->new_dir, step->op->place2, m->old);
+	m->old->moved = m->old->type == TYPE_DIR;
 }
 
 static void move_at_once(struct step *step, uint32_t old_dir, uint32_t new_dir)
@@ -71,17 +72,6 @@ static void move_at_once(struct step *step, uint32_t old_dir, uint32_t new_dir)
 	if (!err)
 		move(step, s, &m);
 	step_fail(step, s, err);
-}
-
-/*
- * A directory that another node has moved is found by this node's kernel at its new place, while it
- * still remembers the old one. It puts that right at any lookup but one within a rename from
- * directory to directory, which it answers with ESTALE, because it holds the lock for it already.
- */
-static bool meets_moved_directory(const struct move *m)
-{
-	return m->old_dir != m->new_dir &&
-	       ((m->old && m->old->type == TYPE_DIR) || (m->new && m->new->type == TYPE_DIR));
 }
 
 /*
@@ -103,9 +93,7 @@ static void decide_from_two_looks(struct step *step, uint32_t old_dir, uint32_t 
 		return;
 	}
 	err = verdict(s, &m, step->op->arg[0] != 0);
-	if (p->pin && step->op->err == ESTALE && meets_moved_directory(&m))
-		step_fail(step, s, ESTALE);
-	else if (p->pin && (err || new == old))
+	if (p->pin && (err || new == old))
 		step_fail(step, s, err);
 }
 
