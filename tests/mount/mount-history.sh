@@ -49,7 +49,7 @@ three_mounts() {
 }
 
 remove_roots() {
-	rm -rf "$T/a/d0" "$T/a/d1" || fail "cannot remove what the history left"
+	rm -rf "$T/a/d0" "$T/a/d1" || fail "cannot remove what another history left"
 }
 
 # The kernel's own file system: were this one wrong, so would the model or the checker be.
@@ -60,8 +60,8 @@ case_the_model_does_not_know_linux() {
 
 case_three_mounts_show_what_no_file_system_would() {
 	three_mounts
-	history mounts --ops "$OPS" "${MOUNTS[@]}"
 	remove_roots
+	history mounts --ops "$OPS" "${MOUNTS[@]}"
 }
 
 # While it is away nobody is answered, or knows what the others do; and nobody may notice.
@@ -71,8 +71,8 @@ every_tenth_round() {
 
 case_a_master_that_is_killed_shows() {
 	three_mounts
-	AT_ROUND=every_tenth_round history restart --ops $((OPS / 2)) "${MOUNTS[@]}"
 	remove_roots
+	AT_ROUND=every_tenth_round history restart --ops $((OPS / 2)) "${MOUNTS[@]}"
 }
 
 run_cases

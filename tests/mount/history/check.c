@@ -10,9 +10,11 @@
 #include "check.h"
 #include "model.h"
 
+/* A state, without what is not used of its lists. */
 struct config {
 	UT_hash_handle hh;
-	struct state state;
+	size_t size;
+	unsigned char bytes[];
 };
 
 struct checker {
@@ -29,57 +31,97 @@ struct checker {
 
 /* ---- Sets of states ---- */
 
+struct part {
+	void *at;
+	size_t size;
+};
+
+#define PARTS 5
+
+/* The numbers of what is used, what is used, and all that follows the lists. */
+static void parts_of(struct state *s, struct part parts[PARTS])
+{
+	const size_t lists_end = offsetof(struct state, wait);
+
+	parts[0] = (struct part){s, offsetof(struct state, inode)};
+	parts[1] = (struct part){s->inode, s->inodes * sizeof(*s->inode)};
+	parts[2] = (struct part){s->desc, s->descs * sizeof(*s->desc)};
+	parts[3] = (struct part){s->range, s->ranges * sizeof(*s->range)};
+	parts[4] = (struct part){(unsigned char *)s + lists_end, sizeof(*s) - lists_end};
+}
+
+static size_t pack(const struct state *s, unsigned char *bytes)
+{
+	struct part parts[PARTS];
+	size_t size = 0;
+
+	parts_of((struct state *)(uintptr_t)s, parts);
+	for (int i = 0; i < PARTS; i++) {
+		memcpy(bytes + size, parts[i].at, parts[i].size);
+		size += parts[i].size;
+	}
+	return size;
+}
+
+static void unpack(const struct config *c, struct state *s)
+{
+	struct part parts[PARTS];
+	size_t at = 0;
+
+	memset(s, 0, sizeof(*s));
+	memcpy(s, c->bytes, offsetof(struct state, inode));
+	parts_of(s, parts);
+	for (int i = 0; i < PARTS; i++) {
+		memcpy(parts[i].at, c->bytes + at, parts[i].size);
+		at += parts[i].size;
+	}
+	assert(at == c->size);
+}
+
 /* Four sums side by side, since each step of one waits for the one before. */
 #define LANES 4
 
-static void hash_part(uint64_t lanes[LANES], const void *part, size_t size)
+static unsigned hash_of(const unsigned char *bytes, size_t size)
 {
-	const unsigned char *at = part;
-	uint64_t word;
+	uint64_t lanes[LANES] = {size}, hash = 0, word;
 
-	for (size_t i = 0; i < size; i += sizeof(word)) {
-		size_t rest = size - i < sizeof(word) ? size - i : sizeof(word);
+	static_assert(sizeof(struct state) % sizeof(word) == 0, "states are hashed by words");
+	for (size_t i = 0; i + sizeof(word) <= size; i += sizeof(word)) {
 		uint64_t *lane = &lanes[i / sizeof(word) % LANES];
 
-		word = 0;
-		memcpy(&word, at + i, rest);
+		memcpy(&word, bytes + i, sizeof(word));
 		*lane = (*lane ^ word) * 0xff51afd7ed558ccdu;
 		*lane ^= *lane >> 32;
 	}
-}
-
-static unsigned hash_of(const struct state *s)
-{
-	uint64_t lanes[LANES] = {s->inodes, s->descs, s->ranges, 0};
-	uint64_t hash = 0;
-
-	hash_part(lanes, s->inode, s->inodes * sizeof(*s->inode));
-	hash_part(lanes, s->desc, s->descs * sizeof(*s->desc));
-	hash_part(lanes, s->range, s->ranges * sizeof(*s->range));
-	hash_part(lanes, s->wait, sizeof(s->wait));
-	hash_part(lanes, s->progress, sizeof(s->progress));
-	hash_part(lanes, s->slot, sizeof(s->slot));
-	hash_part(lanes, s->ghost, sizeof(s->ghost));
 	for (int i = 0; i < LANES; i++)
 		hash = (hash ^ lanes[i]) * 0xc4ceb9fe1a85ec53u;
 	return (unsigned)(hash >> 32);
 }
 
+static struct config *set_add_packed(struct config **set, const unsigned char *bytes, size_t size)
+{
+	unsigned hash = hash_of(bytes, size);
+	struct config *c;
+
+	HASH_FIND_BYHASHVALUE(hh, *set, bytes, size, hash, c);
+	if (c)
+		return NULL;
+	c = malloc(sizeof(*c) + size);
+	if (!c)
+		abort();
+	c->size = size;
+	memcpy(c->bytes, bytes, size);
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, *set, c->bytes, size, hash, c);
+	return c;
+}
+
 /* NULL: it is there already. */
 static struct config *set_add(struct config **set, const struct state *s)
 {
-	unsigned hash = hash_of(s);
-	struct config *c;
+	static unsigned char bytes[sizeof(*s)];
+	size_t size = pack(s, bytes);
 
-	HASH_FIND_BYHASHVALUE(hh, *set, s, sizeof(*s), hash, c);
-	if (c)
-		return NULL;
-	c = malloc(sizeof(*c));
-	if (!c)
-		abort();
-	c->state = *s;
-	HASH_ADD_BYHASHVALUE(hh, *set, state, sizeof(*s), hash, c);
-	return c;
+	return set_add_packed(set, bytes, size);
 }
 
 static void set_free(struct config **set)
@@ -122,24 +164,30 @@ size_t checker_states(const struct checker *c)
 
 void checker_keep_blobs(const struct checker *c)
 {
-	for (const struct config *at = c->now; at; at = at->hh.next)
-		for (uint32_t i = 0; i < at->state.inodes; i++)
-			if (at->state.inode[i].type == TYPE_FILE)
-				blob_keep(at->state.inode[i].content);
+	static struct state s;
+
+	for (const struct config *at = c->now; at; at = at->hh.next) {
+		unpack(at, &s);
+		for (uint32_t i = 0; i < s.inodes; i++)
+			if (s.inode[i].type == TYPE_FILE)
+				blob_keep(s.inode[i].content);
+	}
 }
 
 /* ---- Events ---- */
 
 static void change_all(struct checker *c, unsigned clients, int fresh)
 {
-	struct config *at, *next, *old = c->now;
+	static struct state s;
+	struct config *at, *old = c->now;
 
 	c->now = NULL;
-	HASH_ITER (hh, old, at, next) {
-		model_force(&at->state, c->current, clients);
+	for (at = old; at; at = at->hh.next) {
+		unpack(at, &s);
+		model_force(&s, c->current, clients);
 		if (fresh >= 0)
-			memset(&at->state.progress[fresh], 0, sizeof(at->state.progress[fresh]));
-		set_add(&c->now, &at->state);
+			memset(&s.progress[fresh], 0, sizeof(s.progress[fresh]));
+		set_add(&c->now, &s);
 	}
 	set_free(&old);
 }
@@ -297,15 +345,17 @@ static void look_at(struct search *s, const struct state *from)
 /* The call has ended: so must its steps. */
 static enum verdict end(struct checker *c, const struct op *op)
 {
+	static struct state state;
 	struct search s = {.c = c, .op = op};
 	enum verdict verdict = VERDICT_FINE;
-	struct config *at;
 
-	for (at = c->now; at; at = at->hh.next)
-		reached(&s, &at->state, at->state.progress[op->client].stage == STAGE_DONE);
+	for (const struct config *at = c->now; at; at = at->hh.next) {
+		unpack(at, &state);
+		reached(&s, &state, state.progress[op->client].stage == STAGE_DONE);
+	}
 	while (s.count && verdict == VERDICT_FINE) {
-		at = s.open[--s.count];
-		look_at(&s, &at->state);
+		unpack(s.open[--s.count], &state);
+		look_at(&s, &state);
 		if (HASH_COUNT(c->seen) + HASH_COUNT(s.ended) > c->states_max)
 			verdict = VERDICT_TOO_BIG;
 	}
@@ -379,7 +429,7 @@ static struct config *copy_of(const struct config *set)
 	struct config *copy = NULL;
 
 	for (; set; set = set->hh.next)
-		set_add(&copy, &set->state);
+		set_add_packed(&copy, set->bytes, set->size);
 	return copy;
 }
 

@@ -50,7 +50,7 @@ static const char usage[] =
 	"                 had again is the record.\n"
 	"  --ops N        calls in all (default 10000)\n"
 	"  --round N      calls between two moments at which all are idle (default 150)\n"
-	"  --clients N    processes (default 8, at most 9)\n"
+	"  --clients N    processes (default 6, at most 9)\n"
 	"  --record FILE  write the history there; for --check\n"
 	"  --check FILE   check that history, and run nothing\n"
 	"  --local        a local file system: no limit of 64 KiB, a close releases at once\n"
@@ -305,7 +305,7 @@ int main(int argc, char **argv)
 	static struct run run = {
 		.options =
 			{
-				.driver = {.clients = 8},
+				.driver = {.clients = 6},
 				.rules = {.content_limit = CONTENT_LIMIT},
 				.ops = 10000,
 				.round = 150,

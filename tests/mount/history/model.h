@@ -69,6 +69,7 @@ struct progress {	      /* of a client's call */
 	uint32_t dir[2], pin; /* inodes found: of both paths the directory, of the first the file */
 	uint32_t aux;
 	uint32_t stage;
+	uint32_t unused; /* no padding: states are compared whole */
 };
 
 struct state {

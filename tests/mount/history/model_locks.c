@@ -331,6 +331,8 @@ static void ask(struct step *step, struct state *s, const struct wait *want)
 	bool held = is_held(s, want), may_wait = step->op->arg[1] != WAIT_NOT;
 	bool in_the_way = held || (!step->rules->local && is_wanted(step, s, want));
 	bool circle = held && want->range && leads_back(step, s, want, want->owner, 0);
+	/* A call that a signal reached on its way was perhaps granted, and the lock given back. */
+	bool may_drop = may_wait && (in_the_way || step->op->err == EINTR);
 	bool converts = !want->range && desc_get(s, want->owner)->flock;
 
 	if (!held)
@@ -339,7 +341,7 @@ static void ask(struct step *step, struct state *s, const struct wait *want)
 		refuse(step, want, EAGAIN);
 	if (circle && may_wait)
 		refuse(step, want, EDEADLK);
-	if (in_the_way && may_wait && converts)
+	if (may_drop && converts)
 		drop(step, want);
 	if (step->op->err == ERR_KILLED || step->op->arg[1] == WAIT_SIGNAL)
 		interrupt(step, want);
