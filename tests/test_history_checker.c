@@ -318,6 +318,19 @@ static void test_a_place_in_a_file_is_found(void **state)
 	right();
 }
 
+/* The kernel looks again once; who has lost twice is told so. */
+static void test_one_removal_makes_a_stale_handle(void **state)
+{
+	makes(0, 0, 1, OP_MKNOD, A, 0);
+	unlinks(0, 10, 20, A, 0);
+	opens(1, 10, 40, A, RW | OPEN_CREATE, ESTALE, 0);
+	wrong();
+	makes(2, 25, 30, OP_SYMLINK, A, 0);
+	right();
+	rules.local = true;
+	wrong();
+}
+
 /* ---- Contents and attributes ---- */
 
 static void test_a_stale_read(void **state)
@@ -674,6 +687,7 @@ int main(void)
 		TEST(test_a_listing_leaves_out_a_name),
 		TEST(test_a_link_leads_elsewhere),
 		TEST(test_a_place_in_a_file_is_found),
+		TEST(test_one_removal_makes_a_stale_handle),
 		TEST(test_a_stale_read),
 		TEST(test_a_read_goes_back_in_time),
 		TEST(test_a_lost_update),

@@ -22,6 +22,8 @@ struct checker {
 	struct config *now;  /* what the model may be in; a set */
 	struct config *seen; /* of one search; a set */
 	const struct op *current[CLIENTS_MAX];
+	const struct op *ops; /* of the round */
+	size_t count;
 	size_t states_max;
 	/* Asking what the model would answer to a call. */
 	const struct op *ask;
@@ -226,8 +228,52 @@ static void reached(struct search *s, const struct state *state, bool ended)
 	s->open[s->count++] = config;
 }
 
+static bool changes_names(const struct op *op)
+{
+	switch (op->kind) {
+	case OP_OPEN:
+		return op->arg[0] & OPEN_CREATE;
+	case OP_MKNOD:
+	case OP_MKDIR:
+	case OP_SYMLINK:
+	case OP_LINK:
+	case OP_RENAME:
+	case OP_UNLINK:
+	case OP_RMDIR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The same name in a root, or the one within it. */
+static bool same_name(int a, int b)
+{
+	return a >= 0 && b >= 0 && a / 2 == b / 2;
+}
+
+static bool meet(const struct op *a, const struct op *b)
+{
+	return a->begin <= b->end && b->begin <= a->end &&
+	       (same_name(a->place, b->place) || same_name(a->place, b->place2) ||
+		same_name(a->place2, b->place) || same_name(a->place2, b->place2));
+}
+
+static bool is_churned(const struct checker *c, const struct op *op)
+{
+	size_t changes = 0;
+
+	for (size_t i = 0; i < c->count; i++) {
+		const struct op *other = &c->ops[i];
+
+		changes += other != op && !other->err && changes_names(other) && meet(op, other);
+	}
+	return changes >= 2;
+}
+
 static void take_step(struct search *s, struct step *step)
 {
+	step->churned = step->op->err == ESTALE && is_churned(s->c, step->op);
 	step->rules = &s->c->rules;
 	step->current = s->c->current;
 	model_step(step);
@@ -410,6 +456,8 @@ static enum verdict run(struct checker *c, const struct op *ops, size_t count, s
 	enum verdict verdict = VERDICT_FINE;
 
 	memset(c->current, 0, sizeof(c->current));
+	c->ops = ops;
+	c->count = count;
 	for (size_t i = 0; i < 2 * count && verdict == VERDICT_FINE; i++) {
 		if (!events[i].ends)
 			begin(c, events[i].op);

@@ -258,7 +258,9 @@ void model_step(struct step *step)
 
 	step->count = 0;
 	assert(step->from->progress[step->op->client].stage != STAGE_DONE);
-	if (step->op->err == ESTALE && !step->rules->local && meets_moved_directory(step))
+	/* A kernel that is told that a file has gone looks for its name again, but only once. */
+	if (step->op->err == ESTALE && !step->rules->local &&
+	    (step->churned || meets_moved_directory(step)))
 		step_fail(step, step_copy(step), ESTALE);
 	else
 		steps[step->op->kind](step);

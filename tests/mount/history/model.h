@@ -88,8 +88,9 @@ struct step {
 	const struct state *from;
 	const struct op *op;
 	const struct op *const *current; /* by client: the call that it is in, or NULL */
-	struct state *to;		 /* STEPS_MAX */
-	bool done[STEPS_MAX];		 /* the call has its result */
+	bool churned;	      /* what is at its place was changed twice and more while it went on */
+	struct state *to;     /* STEPS_MAX */
+	bool done[STEPS_MAX]; /* the call has its result */
 	size_t count;
 	/* What the model would answer, when asked for that. */
 	void (*heard)(void *arg, const struct op *answer);

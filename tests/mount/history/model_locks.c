@@ -455,7 +455,8 @@ void step_test(struct step *step)
 
 		if (!range_conflicts(r, &want))
 			continue;
-		answer.got[0] = MODE_EXCLUSIVE; /* somebody, as it will be shown */
+		answer.got[0] = MODE_EXCLUSIVE;
+		answer.got[1] = -1; /* one of several, perhaps */
 		seen = seen || (op->got[0] && reports(r->mode, op, &want) &&
 				names_holder(step, r->owner, op->got[3]));
 	}

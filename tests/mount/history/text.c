@@ -178,6 +178,8 @@ static void add_result(struct line *line, const struct op *op)
 	case OP_TEST:
 		if (!op->got[0])
 			add(line, "free");
+		else if (op->got[1] < 0)
+			add(line, "another lock, or another holder");
 		else
 			add(line, "%s %d-%d, client %d", op->got[0] == 1 ? "sh" : "ex",
 			    (int)op->got[1], (int)op->got[2], (int)op->got[3]);
