@@ -4,18 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define uthash_fatal(msg) abort()
-#include <uthash.h>
-
 #include "check.h"
-#include "model.h"
-
-/* A state, without what is not used of its lists. */
-struct config {
-	UT_hash_handle hh;
-	size_t size;
-	unsigned char bytes[];
-};
+#include "states.h"
 
 struct checker {
 	struct rules rules;
@@ -31,111 +21,6 @@ struct checker {
 	void *heard_arg;
 };
 
-/* ---- Sets of states ---- */
-
-struct part {
-	void *at;
-	size_t size;
-};
-
-#define PARTS 5
-
-/* The numbers of what is used, what is used, and all that follows the lists. */
-static void parts_of(struct state *s, struct part parts[PARTS])
-{
-	const size_t lists_end = offsetof(struct state, wait);
-
-	parts[0] = (struct part){s, offsetof(struct state, inode)};
-	parts[1] = (struct part){s->inode, s->inodes * sizeof(*s->inode)};
-	parts[2] = (struct part){s->desc, s->descs * sizeof(*s->desc)};
-	parts[3] = (struct part){s->range, s->ranges * sizeof(*s->range)};
-	parts[4] = (struct part){(unsigned char *)s + lists_end, sizeof(*s) - lists_end};
-}
-
-static size_t pack(const struct state *s, unsigned char *bytes)
-{
-	struct part parts[PARTS];
-	size_t size = 0;
-
-	parts_of((struct state *)(uintptr_t)s, parts);
-	for (int i = 0; i < PARTS; i++) {
-		memcpy(bytes + size, parts[i].at, parts[i].size);
-		size += parts[i].size;
-	}
-	return size;
-}
-
-static void unpack(const struct config *c, struct state *s)
-{
-	struct part parts[PARTS];
-	size_t at = 0;
-
-	memset(s, 0, sizeof(*s));
-	memcpy(s, c->bytes, offsetof(struct state, inode));
-	parts_of(s, parts);
-	for (int i = 0; i < PARTS; i++) {
-		memcpy(parts[i].at, c->bytes + at, parts[i].size);
-		at += parts[i].size;
-	}
-	assert(at == c->size);
-}
-
-/* Four sums side by side, since each step of one waits for the one before. */
-#define LANES 4
-
-static unsigned hash_of(const unsigned char *bytes, size_t size)
-{
-	uint64_t lanes[LANES] = {size}, hash = 0, word;
-
-	static_assert(sizeof(struct state) % sizeof(word) == 0, "states are hashed by words");
-	for (size_t i = 0; i + sizeof(word) <= size; i += sizeof(word)) {
-		uint64_t *lane = &lanes[i / sizeof(word) % LANES];
-
-		memcpy(&word, bytes + i, sizeof(word));
-		*lane = (*lane ^ word) * 0xff51afd7ed558ccdu;
-		*lane ^= *lane >> 32;
-	}
-	for (int i = 0; i < LANES; i++)
-		hash = (hash ^ lanes[i]) * 0xc4ceb9fe1a85ec53u;
-	return (unsigned)(hash >> 32);
-}
-
-static struct config *set_add_packed(struct config **set, const unsigned char *bytes, size_t size)
-{
-	unsigned hash = hash_of(bytes, size);
-	struct config *c;
-
-	HASH_FIND_BYHASHVALUE(hh, *set, bytes, size, hash, c);
-	if (c)
-		return NULL;
-	c = malloc(sizeof(*c) + size);
-	if (!c)
-		abort();
-	c->size = size;
-	memcpy(c->bytes, bytes, size);
-	HASH_ADD_KEYPTR_BYHASHVALUE(hh, *set, c->bytes, size, hash, c);
-	return c;
-}
-
-/* NULL: it is there already. */
-static struct config *set_add(struct config **set, const struct state *s)
-{
-	static unsigned char bytes[sizeof(*s)];
-	size_t size = pack(s, bytes);
-
-	return set_add_packed(set, bytes, size);
-}
-
-static void set_free(struct config **set)
-{
-	struct config *c, *next;
-
-	HASH_ITER (hh, *set, c, next) {
-		HASH_DEL(*set, c);
-		free(c);
-	}
-}
-
 struct checker *checker_new(const struct rules *rules)
 {
 	struct checker *c = calloc(1, sizeof(*c));
@@ -146,7 +31,7 @@ struct checker *checker_new(const struct rules *rules)
 	c->rules = *rules;
 	c->states_max = STATES_MAX;
 	model_init(s);
-	set_add(&c->now, s);
+	states_add(&c->now, s);
 	free(s);
 	return c;
 }
@@ -155,7 +40,7 @@ void checker_free(struct checker *c)
 {
 	if (!c)
 		return;
-	set_free(&c->now);
+	states_free(&c->now);
 	free(c);
 }
 
@@ -169,7 +54,7 @@ void checker_keep_blobs(const struct checker *c)
 	static struct state s;
 
 	for (const struct config *at = c->now; at; at = at->hh.next) {
-		unpack(at, &s);
+		state_unpack(at, &s);
 		for (uint32_t i = 0; i < s.inodes; i++)
 			if (s.inode[i].type == TYPE_FILE)
 				blob_keep(s.inode[i].content);
@@ -185,13 +70,13 @@ static void change_all(struct checker *c, unsigned clients, int fresh)
 
 	c->now = NULL;
 	for (at = old; at; at = at->hh.next) {
-		unpack(at, &s);
+		state_unpack(at, &s);
 		model_force(&s, c->current, clients);
 		if (fresh >= 0)
 			memset(&s.progress[fresh], 0, sizeof(s.progress[fresh]));
-		set_add(&c->now, &s);
+		states_add(&c->now, &s);
 	}
-	set_free(&old);
+	states_free(&old);
 }
 
 static void begin(struct checker *c, const struct op *op)
@@ -213,10 +98,10 @@ static void reached(struct search *s, const struct state *state, bool ended)
 	struct config *config;
 
 	if (ended) {
-		set_add(&s->ended, state);
+		states_add(&s->ended, state);
 		return;
 	}
-	config = set_add(&s->c->seen, state);
+	config = states_add(&s->c->seen, state);
 	if (!config)
 		return;
 	if (s->count == s->room) {
@@ -396,18 +281,18 @@ static enum verdict end(struct checker *c, const struct op *op)
 	enum verdict verdict = VERDICT_FINE;
 
 	for (const struct config *at = c->now; at; at = at->hh.next) {
-		unpack(at, &state);
+		state_unpack(at, &state);
 		reached(&s, &state, state.progress[op->client].stage == STAGE_DONE);
 	}
 	while (s.count && verdict == VERDICT_FINE) {
-		unpack(s.open[--s.count], &state);
+		state_unpack(s.open[--s.count], &state);
 		look_at(&s, &state);
 		if (HASH_COUNT(c->seen) + HASH_COUNT(s.ended) > c->states_max)
 			verdict = VERDICT_TOO_BIG;
 	}
 	free(s.open);
-	set_free(&c->seen);
-	set_free(&c->now);
+	states_free(&c->seen);
+	states_free(&c->now);
 	c->now = s.ended;
 	c->current[op->client] = NULL;
 	if (verdict == VERDICT_FINE && !c->now)
@@ -472,20 +357,11 @@ static enum verdict run(struct checker *c, const struct op *ops, size_t count, s
 	return verdict;
 }
 
-static struct config *copy_of(const struct config *set)
-{
-	struct config *copy = NULL;
-
-	for (; set; set = set->hh.next)
-		set_add_packed(&copy, set->bytes, set->size);
-	return copy;
-}
-
 enum verdict checker_try(struct checker *c, const struct op *ops, size_t count, size_t *stuck,
 			 void (*heard)(void *arg, const struct op *answer), void *arg,
 			 const struct op *ask)
 {
-	struct config *before = copy_of(c->now);
+	struct config *before = states_copy(c->now);
 	enum verdict verdict;
 
 	c->heard = heard;
@@ -495,21 +371,21 @@ enum verdict checker_try(struct checker *c, const struct op *ops, size_t count, 
 	verdict = run(c, ops, count, stuck);
 	c->states_max = STATES_MAX;
 	c->ask = NULL;
-	set_free(&c->now);
+	states_free(&c->now);
 	c->now = before;
 	return verdict;
 }
 
 enum verdict checker_round(struct checker *c, const struct op *ops, size_t count, size_t *stuck)
 {
-	struct config *before = copy_of(c->now);
+	struct config *before = states_copy(c->now);
 	enum verdict verdict = run(c, ops, count, stuck);
 
 	if (verdict != VERDICT_FINE) {
-		set_free(&c->now);
+		states_free(&c->now);
 		c->now = before;
 	} else {
-		set_free(&before);
+		states_free(&before);
 	}
 	return verdict;
 }

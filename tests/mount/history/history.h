@@ -2,11 +2,11 @@
 /*
  * A history: what several processes called, when, and what they got.
  *
- *	driver.c, client.c, choose.c   make one, on up to three directories
+ *	driver, client, choose, call.c make one, on up to three directories
  *	text.c                         writes it to a file, reads it again, shows it to people
  *	blob.c                         what was read and written, each content once
  *	model*.c                       what a file system with locks would have answered
- *	check.c, shorten.c             is there an order in which the model answers the same?
+ *	check.c, states.c, shorten.c   is there an order in which the model answers the same?
  *	main.c                         the command line
  *
  * The names are few, so that everybody meets everybody: two directories, four names in each, and
