@@ -30,6 +30,17 @@ static const struct row table[STATUS_MAX + 1] = {
 	[STATUS_LAPSED] = {EIO, EIO},
 };
 
+/*
+ * For these STATUS_STALE is a directory that is gone: no name is in it, and none can be made. (The
+ * kernel looks again after ESTALE, but not when the look for the last name of a path that is to be
+ * made has got it.)
+ */
+static bool is_about_directory(enum message_kind kind)
+{
+	return kind == MESSAGE_LOOKUP || kind == MESSAGE_MKDIR || kind == MESSAGE_SYMLINK ||
+	       kind == MESSAGE_UNLINK || kind == MESSAGE_RENAME || kind == MESSAGE_READDIR;
+}
+
 int errors_errno(enum message_kind kind, enum status status)
 {
 	bool lock = kind == MESSAGE_LOCK || kind == MESSAGE_TESTLOCK;
@@ -38,5 +49,7 @@ int errors_errno(enum message_kind kind, enum status status)
 		return EIO;
 	if (kind == MESSAGE_SETATTR && status == STATUS_NO_ENTRY)
 		return ENODATA; /* files go by number here: what there is not is an attribute */
+	if (status == STATUS_STALE && is_about_directory(kind))
+		return ENOENT;
 	return lock ? table[status].lock : table[status].other;
 }

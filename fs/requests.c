@@ -17,6 +17,14 @@
 	 FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_WRITEBACK_CACHE |             \
 	 FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_READ)
 
+/*
+ * The kernel sends RELEASE in the background, and of that only so much at a time: what is more it
+ * holds back, while later requests pass. Then the locks of a process that died with many files open
+ * would still be there for a program that began after its end (contract 2.3). So: as much as it can
+ * count, which is more than the files it opens at a time.
+ */
+#define BACKGROUND_MAX UINT16_MAX
+
 static void fs_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct fs *fs = userdata;
@@ -35,6 +43,7 @@ static void fs_init(void *userdata, struct fuse_conn_info *conn)
 	 * asks for as many as this has. */
 	conn->max_write = CONTENT_MAX_BYTES + (unsigned)sysconf(_SC_PAGESIZE);
 	conn->max_readahead = 0;
+	conn->max_background = BACKGROUND_MAX;
 	conn->time_gran = 1;
 	fs->ready = true;
 }

@@ -294,8 +294,10 @@ enum status table_create(struct table *t, const struct table_make *make, struct 
 	*created = !d;
 	if (d && (make->flags & OPEN_EXCL))
 		return STATUS_EXISTS;
+	if (d && d->inode->dir)
+		return STATUS_IS_DIR; /* whoever looked again would be told the same, if not too late */
 	if (d && !S_ISREG(d->inode->mode))
-		return STATUS_STALE; /* the kernel follows links, and refuses directories */
+		return STATUS_STALE; /* the kernel follows links */
 	if (d && !plainly_allowed(d->inode, make->uid))
 		return STATUS_STALE;
 	if (d)

@@ -264,7 +264,7 @@ static enum status model_step_make(const struct step *s, int *node)
 
 	*node = n ? n->node : 0;
 	if (s->verb == STEP_CREATE && n && m->type[n->node] != TREE_FILE)
-		return STATUS_STALE;
+		return m->type[n->node] == TREE_DIR ? STATUS_IS_DIR : STATUS_STALE;
 	if (s->verb != STEP_CREATE || !n)
 		status = tree_make(m, types[s->verb], &s->make, node);
 	if (status == STATUS_OK && s->verb <= STEP_CREATE_EXCL)

@@ -14,8 +14,8 @@
 # what has to come about is waited for, up to PATIENCE. Whatever the test's end, by itself or by
 # SIGKILL, no process and no mount is left.
 #
-# From the environment: DLOCK_MASTER, DLOCKFS, and the helpers LOCKER, CROWD, STRANGER,
-# WATCHER, MAKER.
+# From the environment: DLOCK_MASTER, DLOCKFS, and the helpers LOCKER, CROWD, RELEASES, STRANGER,
+# WATCHER, MAKER, HISTORY.
 # shellcheck shell=bash
 set -u
 
