@@ -490,6 +490,23 @@ static void test_the_wrong_holder_is_named(void **state)
 	right();
 }
 
+/* A grant that crosses a signal is given back: until then it is one lock with its neighbour. */
+static void test_what_is_given_back_was_never_held(void **state)
+{
+	struct op *test;
+
+	all_open(1);
+	bytes(ranges(0, 10, 11, MODE_EXCLUSIVE, WAIT_NOT, 0), 3, 7);
+	bytes(ranges(0, 20, 40, MODE_EXCLUSIVE, WAIT_SIGNAL, EINTR), 0, 5);
+	test = ranges(1, 25, 30, MODE_EXCLUSIVE, WAIT_NOT, 0);
+	test->kind = OP_TEST;
+	bytes(test, 6, 6);
+	memcpy(test->got, (int64_t[]){MODE_EXCLUSIVE, 0, 7, -1}, 4 * sizeof(int64_t));
+	right();
+	rules.local = true;
+	wrong();
+}
+
 static void test_a_deadlock_where_there_is_none(void **state)
 {
 	all_open(1);
@@ -702,6 +719,7 @@ int main(void)
 		TEST(test_ranges_held_twice),
 		TEST(test_an_unlocked_piece_is_still_locked),
 		TEST(test_the_wrong_holder_is_named),
+		TEST(test_what_is_given_back_was_never_held),
 		TEST(test_a_deadlock_where_there_is_none),
 		TEST(test_a_waiter_is_overtaken),
 		TEST(test_a_close_does_not_release),

@@ -38,7 +38,7 @@
 /* A place for a name: ((root * NAMES) + name) * 2, and 1 more for "x" in the directory there. */
 #define PLACES		   (ROOTS * NAMES * 2)
 #define PLACE_NONE	   (-1)
-#define PLACE_INNER(place) (((place)&1) != 0)
+#define PLACE_INNER(place) ((place) >= 0 && ((place)&1))
 #define PLACE_NAME(place)  ((place) / 2 % NAMES)
 #define PLACE_ROOT(place)  ((place) / 2 / NAMES)
 

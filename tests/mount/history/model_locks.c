@@ -427,10 +427,11 @@ static bool is_fleeting(const struct step *step, struct state *s, const struct w
 {
 	for (int c = 0; c < CLIENTS_MAX; c++) {
 		struct wait w = wait_of(step, s, c);
+		const struct range *held = range_get(s, w.lockset, w.owner);
 		uint8_t mode[BYTES];
 
 		for (int i = 0; i < BYTES; i++)
-			mode[i] = w.bytes >> i & 1 ? w.mode : MODE_NONE;
+			mode[i] = w.bytes >> i & 1 ? w.mode : held ? held->mode[i] : MODE_NONE;
 		if (w.active && w.range && w.lockset == want->lockset && w.owner != want->owner &&
 		    (s->wait[c].active || step->current[c]->err) && reports(mode, step->op, want))
 			return true;
