@@ -171,6 +171,18 @@ static void put_back(struct notify *n, struct node_notice *job, bool done)
 }
 
 /*
+ * Also with those that the daemon leaves to its parent's terminal, or pipe, until it is in the
+ * background: whoever reads there waits until all have closed it.
+ */
+static bool part_with_descriptors(void)
+{
+	return unshare(CLONE_FILES) == 0 && close_range(STDIN_FILENO, ~0u, 0) == 0 &&
+	       open("/dev/null", O_RDWR) == STDIN_FILENO &&
+	       dup2(STDIN_FILENO, STDOUT_FILENO) == STDOUT_FILENO &&
+	       dup2(STDIN_FILENO, STDERR_FILENO) == STDERR_FILENO;
+}
+
+/*
  * Nothing may be logged after the tables of descriptors have parted: the log's number in this one
  * would be another file in the other.
  */
@@ -178,7 +190,7 @@ static void *help(void *arg)
 {
 	struct notify *n = arg;
 	struct node_notice *job;
-	bool parted = unshare(CLONE_FILES) == 0 && close_range(STDERR_FILENO + 1, ~0u, 0) == 0;
+	bool parted = part_with_descriptors();
 
 	pthread_mutex_lock(&n->mutex);
 	n->helper = parted ? gettid() : 0;
