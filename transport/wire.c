@@ -148,11 +148,13 @@ static bool put_entries(pb_ostream_t *out, const pb_field_t *field, void *const 
 	} while (0)
 #define BYTES_IN(to, from)                                                                         \
 	do {                                                                                       \
+		assert((from).size < sizeof(to));                                                  \
 		memcpy(to, (from).bytes, (from).size);                                             \
 		(to)[(from).size] = '\0';                                                          \
 	} while (0)
-/* A NUL inside would hide what follows. */
-#define HAS_NUL(from) (memchr((from).bytes, '\0', (from).size) != NULL)
+/* A NUL inside would hide what follows; and nanopb, which rounds its arrays up, takes a byte more
+ * than it was told to. */
+#define ARE_SOUND(from, max) ((from).size <= (max) && !memchr((from).bytes, '\0', (from).size))
 
 static void link_out(wire_Link *to, const struct link *from)
 {
@@ -389,7 +391,8 @@ static bool take_link(pb_istream_t *in, const pb_field_t *field, void **arg)
 	if (i == LINKS_MAX)
 		return fail(w, WIRE_MALFORMED);
 	w->link_names[i][0] = '\0'; /* stays if there is no name, and is refused by wire_is_sound */
-	if (!pb_decode(in, wire_Link_fields, &link) || HAS_NUL(link.maker_command))
+	if (!pb_decode(in, wire_Link_fields, &link) ||
+	    !ARE_SOUND(link.maker_command, COMMAND_MAX_BYTES))
 		return fail(w, WIRE_MALFORMED);
 	w->links[i] = (struct link){.name = w->link_names[i]};
 	link_in(&w->links[i], &link);
@@ -407,7 +410,8 @@ static bool take_holder(pb_istream_t *in, const pb_field_t *field, void **arg)
 
 	if (i == HOLDERS_MAX || !pb_decode(in, wire_Holder_fields, &holder))
 		return fail(w, WIRE_MALFORMED);
-	if (HAS_NUL(holder.command) || HAS_NUL(holder.node))
+	if (!ARE_SOUND(holder.command, COMMAND_MAX_BYTES) ||
+	    !ARE_SOUND(holder.node, NODE_ID_MAX_BYTES))
 		return fail(w, WIRE_MALFORMED);
 	*to = (struct holder){.node = w->holder_nodes[i]};
 	HOLDER_FIELDS(COPY)
@@ -459,7 +463,7 @@ static bool take_message(pb_istream_t *in, const pb_field_t *field, void **arg)
 		return fail(w, WIRE_OVERSIZED);
 	w->message = (struct message){0};
 	if (!pb_decode_ex(in, wire_Message_fields, &message, PB_DECODE_NOINIT) ||
-	    HAS_NUL(message.command))
+	    !ARE_SOUND(message.command, COMMAND_MAX_BYTES))
 		return fail(w, WIRE_MALFORMED);
 	message_in(&w->message, &message);
 	if (!wire_is_sound(&w->message))

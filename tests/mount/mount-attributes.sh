@@ -96,7 +96,7 @@ case_a_free_file_has_a_holder() {
 case_a_locked_file_has_none() {
 	lock p a/locked ex
 	token locked
-	is "a $C_p 0 locker" locked holder
+	is "a $(pid_of_client p) 0 locker" locked holder
 	is exclusive locked mode
 	is 0 locked waiters
 	matches '[1-9][0-9.]* lease' locked expires
@@ -107,7 +107,7 @@ case_a_locked_file_has_none() {
 	none locked token holder mode
 	want ok p posix 0 w 10 10
 	is exclusive locked mode
-	is "a $C_p 0 locker" locked holder
+	is "a $(pid_of_client p) 0 locker" locked holder
 	quit p
 	wait_until eval '! get b locked holder' || fail "a dead holder is told of: $V"
 }
@@ -157,11 +157,11 @@ case_waiters_are_miscounted() {
 	send r flock 0 ex
 	waits r a
 	is 2 queue waiters
-	is "a $C_p 0 locker" queue holder
+	is "a $(pid_of_client p) 0 locker" queue holder
 	want ok p flock 0 un
 	granted q
 	is 1 queue waiters
-	is "b $C_q 0 locker" queue holder
+	is "b $(pid_of_client q) 0 locker" queue holder
 	quit r
 	is 0 queue waiters
 }
@@ -198,7 +198,7 @@ case_a_holder_is_told_anothers_token() {
 	[ "${V#* }" = "$first" ] || fail "p is told ${V#* }, not $first"
 	want ok q getx 0 user.dlock.token
 	[ "${V#* }" = "$TOKEN" ] || fail "q is told ${V#* }, not $TOKEN"
-	is "b $C_q 0 locker"$'\n'"a $C_p 0 locker" shared holder
+	is "b $(pid_of_client q) 0 locker"$'\n'"a $C_p 0 locker" shared holder
 }
 
 case_a_restart_of_the_master_mixes_up_tokens_or_holders() {
@@ -213,7 +213,7 @@ case_a_restart_of_the_master_mixes_up_tokens_or_holders() {
 	held=$V
 	master_restart
 	is "$before" restart token
-	is "b $C_q 0 locker"$'\n'"a $C_p 0 locker" restart holder
+	is "b $(pid_of_client q) 0 locker"$'\n'"a $C_p 0 locker" restart holder
 	is "$held" kept holder
 	is 1000 kept ttl
 	want ok q flock 0 un

@@ -133,10 +133,12 @@ static void check_expired(struct sim *s, const struct master_event *e)
 void check_master_event(struct sim *s, size_t master, const struct master_event *e)
 {
 	static const char *const names[] = {
-		"leading",   "grace over", "steps down",      "store trouble",
-		"store old", "opened",	   "reclaimed",	      "expired",
-		"left",	     "taken",	   "RECLAIM REFUSED", "stranger",
+		"leading",	   "grace over", "steps down", "store trouble", "store old",
+		"opened",	   "reclaimed",	 "expired",    "left",		"taken",
+		"RECLAIM REFUSED", "unheard",	 "stranger",
 	};
+
+	_Static_assert(sizeof(names) / sizeof(*names) == MASTER_EVENT_STRANGER + 1, "events");
 
 	s->masters[master].told[e->kind]++;
 	sim_trace(s, "master %zu: %s, epoch %" PRIu64 ", count %zu, %s %s", master, names[e->kind],

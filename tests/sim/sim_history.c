@@ -224,7 +224,8 @@ static void write_begun(struct sim *s, struct request *r)
 	assert(w && r->message->data_len <= VALUE_MAX);
 	w->change = change_of(s, r);
 	w->len = r->message->data_len;
-	memcpy(w->value, r->message->data, w->len);
+	if (w->len)
+		memcpy(w->value, r->message->data, w->len);
 	DL_APPEND(f->writes, w);
 }
 
