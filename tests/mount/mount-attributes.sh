@@ -126,7 +126,7 @@ case_a_held_name_has_none() {
 	matches 'a [1-9][0-9]* 0 mkdir' held-dir holder
 	lock p b/held sh
 	is shared held mode
-	matches "b $C_p 0 locker"$'\n.*\n.*' held holder
+	matches "b $(pid_of_client p) 0 locker"$'\n.*\n.*' held holder
 }
 
 case_a_user_or_an_odd_command_is_told_of_wrongly() {
@@ -198,7 +198,7 @@ case_a_holder_is_told_anothers_token() {
 	[ "${V#* }" = "$first" ] || fail "p is told ${V#* }, not $first"
 	want ok q getx 0 user.dlock.token
 	[ "${V#* }" = "$TOKEN" ] || fail "q is told ${V#* }, not $TOKEN"
-	is "b $(pid_of_client q) 0 locker"$'\n'"a $C_p 0 locker" shared holder
+	is "b $(pid_of_client q) 0 locker"$'\n'"a $(pid_of_client p) 0 locker" shared holder
 }
 
 case_a_restart_of_the_master_mixes_up_tokens_or_holders() {
@@ -213,7 +213,7 @@ case_a_restart_of_the_master_mixes_up_tokens_or_holders() {
 	held=$V
 	master_restart
 	is "$before" restart token
-	is "b $(pid_of_client q) 0 locker"$'\n'"a $C_p 0 locker" restart holder
+	is "b $(pid_of_client q) 0 locker"$'\n'"a $(pid_of_client p) 0 locker" restart holder
 	is "$held" kept holder
 	is 1000 kept ttl
 	want ok q flock 0 un
