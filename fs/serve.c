@@ -113,6 +113,10 @@ static void report(const struct fs *fs, const struct node_event *event)
 			  "-o node=",
 			  fs->options.node);
 		break;
+	case NODE_EVENT_SILENT:
+		log_debug("nothing is heard from %s: connecting anew",
+			  fs->options.masters[event->master]);
+		break;
 	case NODE_EVENT_LEFT:
 		break;
 	}
@@ -131,6 +135,8 @@ static unsigned drain(struct fs *fs)
 	send_packets(fs);
 	while (node_next_event(fs->node, &event)) {
 		report(fs, &event);
+		if (event.kind == NODE_EVENT_SILENT)
+			endpoint_redial(fs->endpoints[event.master]);
 		events |= 1u << event.kind;
 	}
 	return events;

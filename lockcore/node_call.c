@@ -340,7 +340,7 @@ static void hurry(struct node *n, struct call *c, struct moment now)
  */
 static void interrupt_wait(struct node *n, struct call *c, struct moment now)
 {
-	if (n->state != NODE_OPEN || !c->sent || (!n->up[n->master] && !c->weakened)) {
+	if (n->state != NODE_OPEN || !c->sent || (!n->links[n->master].up && !c->weakened)) {
 		give_up(n, c, STATUS_INTERRUPTED);
 		return;
 	}
