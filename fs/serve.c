@@ -116,6 +116,10 @@ static void report(const struct fs *fs, const struct node_event *event)
 			  "-o node=",
 			  fs->options.node);
 		break;
+	case NODE_EVENT_SILENT:
+		log_debug("nothing is heard from %s: connecting anew",
+			  fs->options.masters[event->master]);
+		break;
 	case NODE_EVENT_LEFT:
 		break;
 	}
@@ -141,6 +145,8 @@ static unsigned drain(struct fs *fs)
 	}
 	while (node_next_event(fs->node, &event)) {
 		report(fs, &event);
+		if (event.kind == NODE_EVENT_SILENT)
+			endpoint_redial(fs->endpoints[event.master]);
 		events |= 1u << event.kind;
 	}
 	return events;

@@ -116,7 +116,8 @@ void grace_hold(struct master *m, struct session *s, struct message **slot)
 
 /*
  * What an earlier master may have executed already goes first: others may have seen its effect, and
- * new requests must not find it undone.
+ * what they ask now must not find it undone. Requests of a session that are all under way may be
+ * executed in any order, as long as nobody has heard of one before another was made.
  */
 static void release_held(struct master *m, struct session *s, bool retries, struct moment now)
 {
@@ -124,7 +125,7 @@ static void release_held(struct master *m, struct session *s, bool retries, stru
 
 	DL_FOREACH_SAFE (s->held, msg, next) {
 		if (retries && !(msg->flags & MESSAGE_RETRY))
-			break;
+			continue;
 		DL_DELETE(s->held, msg);
 		s->held_count--;
 		exec_request(m, s, msg, now);

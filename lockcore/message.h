@@ -150,12 +150,13 @@ enum lock_kind { LOCK_FLOCK = 0, LOCK_RANGE = 1 }; /* flock(2); fcntl(2), POSIX 
 enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 
 /* message.flags; the sets do not meet in one kind of message. */
-#define OPEN_EXCL      0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
-#define OPEN_TRUNC     0x02u
-#define OPEN_APPEND    0x04u
-#define OPEN_UNLINKED  0x4000u /* also a file that has lost its name just now */
-#define LOCK_WAIT      0x08u
-#define MESSAGE_RETRY  0x10u  /* an earlier epoch's master may have executed this request already */
+#define OPEN_EXCL     0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
+#define OPEN_TRUNC    0x02u
+#define OPEN_APPEND   0x04u
+#define OPEN_UNLINKED 0x4000u /* also a file that has lost its name just now */
+#define LOCK_WAIT     0x08u
+#define MESSAGE_RETRY                                                                              \
+	0x10u /* an earlier epoch's master may have executed this, and others may have seen it */
 #define RECORD_FULL    0x20u  /* data is the whole content as of attr.version */
 #define REPLY_CONTENT  0x40u  /* data is the file's whole content, for the record, not for a read */
 #define REPLY_LINKS    0x80u  /* links are all the names of attr.ino */

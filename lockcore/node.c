@@ -25,6 +25,9 @@ struct node *node_new(const struct node_config *config, struct moment now)
 	n->state = NODE_JOINING;
 	n->instance = config->instance_base ? config->instance_base : 1;
 	n->hello_at_ns = now.boot_ns;
+	for (size_t i = 0; i < NODE_MASTERS_MAX; i++)
+		n->links[i].silent_at_ns =
+			i < config->masters ? now.boot_ns + NODE_SILENT_NS : MOMENT_NEVER;
 	channel_init(&n->channel);
 	return n;
 }
@@ -124,7 +127,8 @@ void node_connected(struct node *n, size_t master, struct moment now)
 {
 	assert(master < n->config.masters);
 	node_check_belief(n, now);
-	n->up[master] = true;
+	n->links[master].up = true;
+	n->links[master].silent_at_ns = MOMENT_NEVER;
 	if (n->state == NODE_OPEN && master != n->master)
 		return;
 	/* What was on its way on the old connection may be lost. */
@@ -137,7 +141,8 @@ void node_disconnected(struct node *n, size_t master, struct moment now)
 {
 	assert(master < n->config.masters);
 	node_check_belief(n, now);
-	n->up[master] = false;
+	n->links[master].up = false;
+	n->links[master].silent_at_ns = now.boot_ns + NODE_SILENT_NS;
 	if (n->state == NODE_OPEN && master == n->master)
 		n->hello_at_ns = now.boot_ns;
 }
@@ -148,12 +153,59 @@ static bool link_up(const struct node *n, size_t from, size_t *out)
 	for (size_t i = 0; i < n->config.masters; i++) {
 		size_t at = (from + i) % n->config.masters;
 
-		if (n->up[at]) {
+		if (n->links[at].up) {
 			*out = at;
 			return true;
 		}
 	}
 	return false;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Something was said that has an answer, which is to come within this time, or anything else. */
+static void expect_word(struct node *n, size_t master, int64_t within_ns, struct moment now)
+{
+	struct master_link *l = &n->links[master];
+
+	l->silent_at_ns = earlier(l->silent_at_ns, now.boot_ns + within_ns);
+}
+
+static int64_t patience(const struct master_link *l)
+{
+	return l->patience_ns ? l->patience_ns : NODE_SILENT_NS;
+}
+
+static void heard(struct node *n, size_t master)
+{
+	n->links[master].silent_at_ns = MOMENT_NEVER;
+	n->links[master].patience_ns = 0;
+}
+
+static void check_silence(struct node *n, struct moment now)
+{
+	for (size_t i = 0; i < n->config.masters; i++) {
+		struct master_link *l = &n->links[i];
+
+		if (now.boot_ns < l->silent_at_ns)
+			continue;
+		l->patience_ns = earlier(patience(l) * 2, NODE_SILENT_MAX_NS);
+		/* On a link that is up, something has to be said again first. */
+		l->silent_at_ns = l->up ? MOMENT_NEVER : now.boot_ns + l->patience_ns;
+		tell(n, (struct node_event){.kind = NODE_EVENT_SILENT, .master = i});
+	}
+}
+
+static int64_t silence_deadline(const struct node *n)
+{
+	int64_t at = MOMENT_NEVER;
+
+	for (size_t i = 0; i < n->config.masters; i++)
+		at = earlier(at, n->links[i].silent_at_ns);
+	return at;
 }
 
 /* ---- What a master says of the session ---- */
@@ -317,6 +369,7 @@ void node_receive(struct node *n, size_t master, struct packet *p, struct moment
 {
 	assert(master < n->config.masters);
 	node_check_belief(n, now);
+	heard(n, master);
 	if (p->epoch < n->highest_epoch || p->instance != n->instance)
 		return;
 	for (size_t i = 0; i < p->count; i++)
@@ -347,6 +400,7 @@ void node_tick(struct node *n, struct moment now)
 {
 	node_check_belief(n, now);
 	check_doubt(n, now);
+	check_silence(n, now);
 	channel_tick(&n->channel, now);
 	node_calls_tick(n, now);
 	if (n->state == NODE_LEAVING && now.boot_ns >= n->leave_at_ns) {
@@ -355,14 +409,9 @@ void node_tick(struct node *n, struct moment now)
 	}
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 int64_t node_deadline(const struct node *n)
 {
-	int64_t at = deadlines_next(&n->deadlines);
+	int64_t at = earlier(deadlines_next(&n->deadlines), silence_deadline(n));
 	size_t any;
 
 	if (n->state == NODE_LEAVING)
@@ -374,7 +423,7 @@ int64_t node_deadline(const struct node *n)
 		at = earlier(earlier(at, n->belief_ns), n->doubt_at_ns);
 	if (link_up(n, 0, &any))
 		at = earlier(at, n->hello_at_ns);
-	if (n->state == NODE_OPEN && n->up[n->master])
+	if (n->state == NODE_OPEN && n->links[n->master].up)
 		at = earlier(earlier(at, n->renew_at_ns), channel_deadline(&n->channel));
 	return at;
 }
@@ -433,12 +482,18 @@ static void add_hello(struct node *n, struct packet *p, struct moment now)
 	n->hello_at_ns = now.boot_ns + NODE_HELLO_NS;
 }
 
+static int64_t doubt_ns(const struct node *n)
+{
+	return renewal_period(n) * DOUBT_TENTHS / 10;
+}
+
 static void add_renewal(struct node *n, struct packet *p, struct moment now)
 {
+	expect_word(n, n->master, doubt_ns(n), now);
 	add(n, p, 0, (struct message){.kind = MESSAGE_RENEW, .stamp_ns = now.boot_ns});
 	n->renew_at_ns = now.boot_ns + renewal_period(n);
 	if (n->doubt_at_ns == MOMENT_NEVER)
-		n->doubt_at_ns = now.boot_ns + renewal_period(n) * DOUBT_TENTHS / 10;
+		n->doubt_at_ns = now.boot_ns + doubt_ns(n);
 }
 
 /* A HELLO travels alone, since it may go to another master than the session's. */
@@ -447,6 +502,7 @@ static bool hello_packet(struct node *n, struct moment now, size_t *master, stru
 	if (now.boot_ns < n->hello_at_ns || !link_up(n, n->hello_to, master))
 		return false;
 	n->hello_to = *master + 1;
+	expect_word(n, *master, patience(&n->links[*master]), now);
 	add_hello(n, out, now);
 	return true;
 }
@@ -455,7 +511,7 @@ static bool session_packet(struct node *n, struct moment now, size_t *master, st
 {
 	size_t bytes = 0;
 
-	if (!n->up[n->master])
+	if (!n->links[n->master].up)
 		return false;
 	*master = n->master;
 	sight_tell(n);

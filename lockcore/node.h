@@ -45,6 +45,16 @@
 /* How often a HELLO is repeated while nobody has answered it. */
 #define NODE_HELLO_NS (250 * NS_PER_MS)
 
+/*
+ * How long nothing at all may be heard on a link after a HELLO, or after it went down, before
+ * NODE_EVENT_SILENT (after a renewal it is the time of rule 14), and up to what this is doubled
+ * while it goes on: masters that are only slow must not be given more work by it. A transport that
+ * has connections does well to try a new one then, beside the old, and not to rely on a try that
+ * goes on: both may be dead long before anybody says so.
+ */
+#define NODE_SILENT_NS	   NS_PER_SEC
+#define NODE_SILENT_MAX_NS (8 * NS_PER_SEC)
+
 /* How long node_leave waits for its FAREWELL; and a node that nobody has welcomed, to whom nobody
  * may ever answer. One that has said nothing to anybody does not wait. */
 #define NODE_LEAVE_NS	      (2 * NS_PER_SEC)
@@ -135,7 +145,9 @@ enum node_event_kind {
 	/* The node id's earlier session must end first; lease_ns is its rest. own: it is the one
 	 * that this node itself has lost. */
 	NODE_EVENT_TAKEN,
-	NODE_EVENT_TWIN, /* the node id is in use by another live node */
+	NODE_EVENT_TWIN,   /* the node id is in use by another live node */
+	NODE_EVENT_SILENT, /* nothing that is said to it is answered, or it is not connected; master
+			     */
 	NODE_EVENT_LEFT,
 };
 
@@ -145,6 +157,7 @@ struct node_event {
 	uint64_t epoch;
 	size_t held;
 	bool own;
+	size_t master;
 };
 
 bool node_next_event(struct node *n, struct node_event *out);

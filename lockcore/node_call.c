@@ -44,6 +44,12 @@ static bool only_looks(const struct message *m)
 	       m->kind == MESSAGE_GETINFO || (m->kind == MESSAGE_OPEN && !(m->flags & OPEN_TRUNC));
 }
 
+/* Nobody can have seen that it was executed. */
+static bool shows_nothing(const struct message *m)
+{
+	return only_looks(m) || m->kind == MESSAGE_READ || m->kind == MESSAGE_TESTLOCK;
+}
+
 /* Makes a name that would stay behind if nobody heard of it. */
 static bool makes_held_name(const struct message *m)
 {
@@ -125,7 +131,7 @@ static void send(struct node *n, struct call *c)
 	if ((c->request->kind == MESSAGE_UNLINK || c->request->kind == MESSAGE_RENAME) && !c->sent)
 		c->request->token = n->token_seen;
 	m = *c->request;
-	if (c->sent)
+	if (c->sent && !shows_nothing(&m))
 		m.flags |= MESSAGE_RETRY;
 	m.version = kept_version(n, m.ino);
 	kept_release(n, &m, &c->weakened);
@@ -343,7 +349,7 @@ static void hurry(struct node *n, struct call *c, struct moment now)
  */
 static void interrupt_wait(struct node *n, struct call *c, struct moment now)
 {
-	if (n->state != NODE_OPEN || !c->sent || (!n->up[n->master] && !c->weakened)) {
+	if (n->state != NODE_OPEN || !c->sent || (!n->links[n->master].up && !c->weakened)) {
 		give_up(n, c, STATUS_INTERRUPTED);
 		return;
 	}

@@ -24,7 +24,8 @@
 #include "lockcore/node.h"
 #include "lockcore/range.h"
 
-#define NODE_EVENTS_MAX 16 /* not yet drained; the oldest give way */
+/* Not yet drained; the oldest give way. Of each master one may say that it is silent. */
+#define NODE_EVENTS_MAX (16 + NODE_MASTERS_MAX)
 
 enum node_state { NODE_JOINING, NODE_OPEN, NODE_LEAVING, NODE_LEFT };
 
@@ -98,6 +99,13 @@ struct sight {
 	unsigned char key[]; /* parent's inode number, then the name with its NUL */
 };
 
+/* The way to a master. */
+struct master_link {
+	bool up;
+	int64_t silent_at_ns; /* said to be silent then, unless something is heard on it; or NEVER */
+	int64_t patience_ns;  /* the next time; 0: NODE_SILENT_NS */
+};
+
 struct node {
 	struct node_config config;
 	enum node_state state;
@@ -109,7 +117,7 @@ struct node {
 	size_t hello_to; /* the link to say HELLO to next */
 	bool said_hello; /* some master may know the instance */
 	bool doomed;	 /* no memory for what must be sent: lapse at the next occasion */
-	bool up[NODE_MASTERS_MAX];
+	struct master_link links[NODE_MASTERS_MAX];
 
 	int64_t lease_ns;
 	int64_t belief_ns;   /* OPEN: until when */

@@ -64,7 +64,7 @@ static void test_node_that_was_not_answered_waits_for_long(void **state)
 	node_leave(n, at(1000));
 	assert_false(has_left(n, 1000));
 	assert_int_equal(packets(n, 1000), 1);
-	assert_int_equal(node_deadline(n), 1200 * NS_PER_MS);
+	assert_true(node_deadline(n) <= 1200 * NS_PER_MS);
 	assert_true(has_left(n, 1200));
 	node_free(n);
 }

@@ -107,13 +107,18 @@ static void close_stream(struct conn *c)
 	nng_stream_close(c->stream);
 }
 
-/* Receiving: all that follows is called with the token, and gives it away. */
-
-static void end(struct conn *c)
+void conn_close(struct conn *c)
 {
 	pthread_mutex_lock(&c->lock);
 	close_stream(c);
 	pthread_mutex_unlock(&c->lock);
+}
+
+/* Receiving: all that follows is called with the token, and gives it away. */
+
+static void end(struct conn *c)
+{
+	conn_close(c);
 	inbox_put(c->inbox, &c->down);
 }
 

@@ -53,8 +53,9 @@ struct conn {
 	bool is_closed;
 
 	/* The endpoint's. */
-	uint32_t number;
-	uint64_t received; /* messages told */
+	uint32_t number;    /* 0: its UP is not told, or not yet */
+	bool is_superseded; /* another one stands for the peer: its UP and DOWN are not told */
+	uint64_t received;  /* messages told */
 	UT_hash_handle hh;
 	struct conn *prev, *next;
 };
@@ -68,6 +69,9 @@ void conn_free(struct conn *c);
 
 /* Copies and queues a message; sends at once what the stream takes. False: dropped. */
 bool conn_send(struct conn *c, const void *bytes, size_t len);
+
+/* Ends it: its DOWN comes to the inbox. What it has received stays there. */
+void conn_close(struct conn *c);
 
 /* Goes on receiving; for one that inbox_unpark has returned. */
 void conn_resume(struct conn *c);

@@ -27,6 +27,7 @@
 #include <utlist.h>
 
 #include "transport/conn.h"
+#include "transport/dialer.h"
 #include "transport/endpoint.h"
 #include "transport/inbox.h"
 #include "transport/url.h"
@@ -49,14 +50,11 @@ struct endpoint {
 
 	struct listener *listeners;
 
-	nng_stream_dialer *dialer;
-	nng_aio *dialing; /* or waiting to dial again; idle while there is a connection */
-	bool is_ipc;
-	bool is_waiting;
-	int redial_ms;
+	/* A client has at least one of a connection that is not superseded and a busy dialer. */
+	struct dialer dialer;
 
-	pthread_mutex_t
-		lock; /* for the connections, which nng's threads add and the owner removes */
+	/* For what follows: nng's threads add connections, and the owner removes them. */
+	pthread_mutex_t lock;
 	struct conn *conns;
 	unsigned conn_count;
 
@@ -93,6 +91,8 @@ static int error_of_nng(int rv)
 	}
 }
 
+static bool take_dialed(void *arg, nng_stream *stream);
+
 static int endpoint_new(struct endpoint **out, bool is_server)
 {
 	struct endpoint *e = calloc(1, sizeof(*e));
@@ -101,7 +101,7 @@ static int endpoint_new(struct endpoint **out, bool is_server)
 	if (!e)
 		return -ENOMEM;
 	e->is_server = is_server;
-	e->redial_ms = ENDPOINT_REDIAL_MIN_MS;
+	e->dialer = (struct dialer){.take = take_dialed, .arg = e, .lock = &e->lock};
 	pthread_mutex_init(&e->lock, NULL);
 	error = inbox_init(&e->inbox);
 	if (error) {
@@ -134,6 +134,7 @@ static bool add_conn(struct endpoint *e, struct conn *c)
 	if (room) {
 		DL_APPEND(e->conns, c);
 		e->conn_count++;
+		dialer_arrived(&e->dialer);
 	}
 	pthread_mutex_unlock(&e->lock);
 	return room;
@@ -247,72 +248,20 @@ int endpoint_listen(struct endpoint *e, const char *url, char *why, size_t why_l
 	return 0;
 }
 
-/* Dialing, in nng's threads, except for the first time and after a connection's end */
+/* Dialing */
 
-static void wait_and_dial(struct endpoint *e)
-{
-	e->is_waiting = true;
-	nng_sleep_aio(e->redial_ms, e->dialing);
-	e->redial_ms = e->redial_ms * 2 < ENDPOINT_REDIAL_MAX_MS ? e->redial_ms * 2
-								 : ENDPOINT_REDIAL_MAX_MS;
-}
-
-static void dial_now(struct endpoint *e)
-{
-	e->is_waiting = false;
-	nng_stream_dialer_dial(e->dialer, e->dialing);
-}
-
-static void on_dialed(void *arg)
+static bool take_dialed(void *arg, nng_stream *stream)
 {
 	struct endpoint *e = arg;
-	int rv = nng_aio_result(e->dialing);
 
-	if (rv == NNG_ECLOSED || rv == NNG_ECANCELED)
-		return;
-	if (e->is_waiting)
-		dial_now(e);
-	else if (rv != 0 || !take_stream(e, nng_aio_get_output(e->dialing, 0), e->is_ipc))
-		wait_and_dial(e);
-}
-
-/* 0 or nng's error. */
-static int dialer_open(struct endpoint *e, const char *url)
-{
-	int rv;
-
-	rv = nng_stream_dialer_alloc(&e->dialer, url);
-	if (rv != 0)
-		return rv;
-	rv = nng_aio_alloc(&e->dialing, on_dialed, e);
-	if (rv != 0)
-		return rv;
-	if (!e->is_ipc) {
-		(void)nng_stream_dialer_set_bool(e->dialer, NNG_OPT_TCP_KEEPALIVE, true);
-		(void)nng_stream_dialer_set_bool(e->dialer, NNG_OPT_TCP_NODELAY, true);
-	}
-	return 0;
-}
-
-static void dialer_close(struct endpoint *e)
-{
-	if (e->dialer)
-		nng_stream_dialer_close(e->dialer);
-	if (e->dialing) {
-		nng_aio_stop(e->dialing);
-		nng_aio_free(e->dialing);
-	}
-	if (e->dialer)
-		nng_stream_dialer_free(e->dialer);
-	e->dialer = NULL;
-	e->dialing = NULL;
+	return take_stream(e, stream, e->dialer.is_ipc);
 }
 
 int endpoint_dial(struct endpoint *e, const char *url, char *why, size_t why_len)
 {
 	int error, rv;
 
-	assert(!e->is_server && !e->dialer);
+	assert(!e->is_server && !e->dialer.url);
 	error = url_check(url, why, why_len);
 	if (error)
 		return error;
@@ -320,13 +269,10 @@ int endpoint_dial(struct endpoint *e, const char *url, char *why, size_t why_len
 		snprintf(why, why_len, "%s: names no host to connect to", url);
 		return -EINVAL;
 	}
-	e->is_ipc = url_is_ipc(url);
-	rv = dialer_open(e, url);
-	if (rv != 0) {
-		dialer_close(e);
+	rv = dialer_open(&e->dialer, url);
+	if (rv != 0)
 		return explain(rv, url, why, why_len);
-	}
-	dial_now(e);
+	dialer_start(&e->dialer);
 	return 0;
 }
 
@@ -346,7 +292,7 @@ void endpoint_free(struct endpoint *e)
 	LL_FOREACH_SAFE (e->listeners, l, next_listener) {
 		listener_free(l);
 	}
-	dialer_close(e);
+	dialer_close(&e->dialer);
 	HASH_CLEAR(hh, e->peers);
 	DL_FOREACH_SAFE (e->conns, c, next_conn) {
 		conn_free(c);
@@ -388,29 +334,76 @@ static void forget_leaving(struct endpoint *e)
 	e->leaving = NULL;
 }
 
+/* All of a client's connections give way to one; NULL: to one that is to come. */
+static void supersede(struct endpoint *e, const struct conn *keep)
+{
+	struct conn *c;
+
+	pthread_mutex_lock(&e->lock);
+	DL_FOREACH (e->conns, c) {
+		if (c == keep || c->is_superseded)
+			continue;
+		c->is_superseded = true;
+		conn_close(c);
+	}
+	pthread_mutex_unlock(&e->lock);
+}
+
+void endpoint_redial(struct endpoint *e)
+{
+	assert(!e->is_server && e->dialer.url);
+	/* An earlier one's connection that has not come up is no better. */
+	supersede(e, peer_of(e, ENDPOINT_MASTER));
+	dialer_start_over(&e->dialer);
+}
+
 static void peer_up(struct endpoint *e, struct conn *c)
 {
+	struct conn *old = e->is_server ? NULL : peer_of(e, ENDPOINT_MASTER);
+
+	if (old)
+		HASH_DEL(e->peers, old);
+	if (!e->is_server) {
+		supersede(e, c);
+		dialer_succeeded(&e->dialer);
+	}
 	c->number = new_number(e);
-	e->redial_ms = ENDPOINT_REDIAL_MIN_MS;
 	HASH_ADD_INT(e->peers, number, c);
+}
+
+/* Is there a connection but c that may yet serve? */
+static bool has_other(struct endpoint *e, const struct conn *c)
+{
+	const struct conn *other;
+
+	pthread_mutex_lock(&e->lock);
+	DL_FOREACH (e->conns, other)
+		if (other != c && !other->is_superseded)
+			break;
+	pthread_mutex_unlock(&e->lock);
+	return other != NULL;
 }
 
 /* Also for connections that were never up. */
 static void peer_down(struct endpoint *e, struct conn *c)
 {
-	if (c->is_up)
+	if (peer_of(e, c->number) == c)
 		HASH_DEL(e->peers, c);
 	e->leaving = c;
-	if (!e->is_server)
-		wait_and_dial(e);
+	if (!e->is_server && !c->is_superseded && !has_other(e, c))
+		dialer_start_later(&e->dialer);
 }
 
-static void handle(struct endpoint *e, struct parcel *p)
+/* False: nothing to be told. */
+static bool handle(struct endpoint *e, struct parcel *p)
 {
-	if (p->kind == ENDPOINT_UP)
+	bool is_told = p->kind == ENDPOINT_DATA || (p->conn->is_up && !p->conn->is_superseded);
+
+	if (p->kind == ENDPOINT_UP && !p->conn->is_superseded)
 		peer_up(e, p->conn);
 	else if (p->kind == ENDPOINT_DOWN)
 		peer_down(e, p->conn);
+	return is_told;
 }
 
 static struct endpoint_event event_of(struct parcel *p)
@@ -445,8 +438,7 @@ bool endpoint_next(struct endpoint *e, struct endpoint_event *event)
 		p = inbox_take(&e->inbox);
 		if (!p)
 			return false;
-		handle(e, p);
-	} while (!p->conn->is_up);
+	} while (!handle(e, p));
 	*event = event_of(p);
 	if (p->kind == ENDPOINT_DATA)
 		resume_parked(e);

@@ -44,11 +44,17 @@
 /* How soon a client dials again: the first wait, doubled up to the second, milliseconds. */
 #define ENDPOINT_REDIAL_MIN_MS 50
 #define ENDPOINT_REDIAL_MAX_MS 1000
+/*
+ * For how long endpoint_redial lets a dial go on before it begins it anew, milliseconds. With a
+ * host's name in the URL the resolver needs its time too, and may have to ask a second server.
+ */
+#define ENDPOINT_DIAL_MS	 1000
+#define ENDPOINT_RESOLVE_DIAL_MS 10000
 
 struct endpoint;
 
 enum endpoint_event_kind {
-	ENDPOINT_UP,   /* peer is connected */
+	ENDPOINT_UP,   /* peer is connected; a client's also anew, see endpoint_redial */
 	ENDPOINT_DOWN, /* peer is gone; its number is not used again soon */
 	ENDPOINT_DATA, /* bytes, len: one message from peer, between its UP and its DOWN */
 };
@@ -86,6 +92,16 @@ void endpoint_free(struct endpoint *e);
  */
 int endpoint_listen(struct endpoint *e, const char *url, char *why, size_t why_len);
 int endpoint_dial(struct endpoint *e, const char *url, char *why, size_t why_len);
+
+/*
+ * For a client whose connection may be dead without the kernel knowing: the packets of a broken
+ * network are tried again ever more rarely, and one that a firewall has forgotten, or whose other
+ * end was switched off, is dead for a quarter of an hour before the kernel says so. Dials beside the
+ * connection, which goes on meanwhile; when the new one is up it takes the old one's place, and the
+ * owner is told by another ENDPOINT_UP, without a DOWN: what was on its way may be lost. A dial that
+ * is under way in vain for long is begun anew. To be called now and then while a master is silent.
+ */
+void endpoint_redial(struct endpoint *e);
 
 /* Checks a URL's form as the two above do, without touching the network. */
 int endpoint_check_url(const char *url, char *why, size_t why_len);

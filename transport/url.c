@@ -141,3 +141,10 @@ bool url_is_ipc(const char *url)
 {
 	return starts_with(url, IPC);
 }
+
+bool url_is_numeric(const char *url)
+{
+	const char *host = url + strlen(TCP);
+
+	return starts_with(url, TCP) && (*host == '[' || host[strspn(host, "0123456789.")] == ':');
+}

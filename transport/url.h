@@ -15,5 +15,7 @@ int url_check(const char *url, char *why, size_t why_len);
 /* Whether a URL that url_check has passed names no host to dial: an empty one, or a star. */
 bool url_is_wildcard(const char *url);
 bool url_is_ipc(const char *url);
+/* Whether it gives its host by address, so that no resolver is asked. */
+bool url_is_numeric(const char *url);
 
 #endif

@@ -153,11 +153,15 @@ setup() {
 
 # ---- Daemons ----
 
+# By LOG, a command below which launch is to run a daemon: nsenter, env.
+declare -A BELOW=()
+
 # launch LOG COMMAND...: in the background; its number in PID.
 launch() {
 	local log=$1
 	shift
-	"$@" >>"$T/log/$log" 2>&1 </dev/null &
+	# shellcheck disable=SC2086
+	${BELOW[$log]:-} "$@" >>"$T/log/$log" 2>&1 </dev/null &
 	PID=$!
 	record "$PID"
 	# A job that is killed would be reported by the shell.

@@ -168,7 +168,8 @@ void sim_crash_node(struct sim *s, size_t i)
 
 static void node_tells(struct sim *s, size_t i, const struct node_event *e)
 {
-	static const char *const names[] = {"opened", "resumed", "LAPSED", "taken", "twin", "left"};
+	static const char *const names[] = {"opened", "resumed", "LAPSED", "taken",
+					    "twin",   "SILENT",	 "left"};
 
 	s->nodes[i].told[e->kind]++;
 	s->nodes[i].last = *e;

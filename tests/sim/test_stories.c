@@ -196,6 +196,31 @@ static void test_successor_does_not_wait_for_the_lapsed(void **state)
 	story_end(s);
 }
 
+/* The link is up as far as anybody knows: who is to connect anew if the node says nothing? */
+static void test_dead_link_is_not_noticed(void **state)
+{
+	struct sim *s = story_begin(2);
+	unsigned told;
+
+	sim_run_for(s, 5 * STORY_LEASE_NS);
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_SILENT], 0); /* of a link that works */
+	story_cut(s, 0, false, true);
+	sim_run_for(s, STORY_LEASE_NS * 6 / 10); /* in time for what the lease keeps */
+	told = s->nodes[0].told[NODE_EVENT_SILENT];
+	assert_true(told > 0);
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_LAPSED], 0);
+	sim_run_for(s, 10 * STORY_LEASE_NS); /* without a session it is said again, and rarely */
+	assert_true(s->nodes[0].told[NODE_EVENT_SILENT] > told);
+	assert_true(s->nodes[0].told[NODE_EVENT_SILENT] < told + 20);
+	story_cut(s, 0, false, false);
+	sim_run_for(s, 2 * STORY_LEASE_NS);
+	told = s->nodes[0].told[NODE_EVENT_SILENT];
+	sim_run_for(s, 5 * STORY_LEASE_NS);
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_SILENT], told);
+	assert_int_equal(s->nodes[1].told[NODE_EVENT_SILENT], 0);
+	story_end(s);
+}
+
 static void test_two_nodes_with_one_id(void **state)
 {
 	struct sim *s = story_begin(1);
@@ -379,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_lapsed_descriptors),
 		cmocka_unit_test(test_lapse_ends_waiting),
 		cmocka_unit_test(test_successor_does_not_wait_for_the_lapsed),
+		cmocka_unit_test(test_dead_link_is_not_noticed),
 		cmocka_unit_test(test_two_nodes_with_one_id),
 		cmocka_unit_test(test_restarted_node_is_no_twin),
 		cmocka_unit_test(test_slow_store_makes_no_twin),
