@@ -10,6 +10,7 @@
  * as one of them has a lock or a waiter, so that every request meets all of them. Locksets that
  * came about apart, of a file that was locked under another name and then moved here, are put
  * together: what was granted stays, and whoever comes next waits for all of it.
+ * Only what can be locked is kin: a symbolic link that is moved ties no files together.
  *
  * A process is one owner on all of them, but what it locks on one file it unlocks there alone
  * (range.ino).
@@ -149,7 +150,7 @@ static void join_name(struct table *t, struct inode *inode, const struct dentry 
 			share(t, inode, lost->inode);
 	if (name == inode->last_name) {
 		now = dentry_find(t, name->parent->ino, dentry_name(name));
-		share(t, inode, now && !now->inode->dir ? now->inode : NULL);
+		share(t, inode, now && S_ISREG(now->inode->mode) ? now->inode : NULL);
 	}
 }
 
@@ -157,7 +158,7 @@ void lockset_join_kin(struct table *t, struct inode *inode)
 {
 	const struct dentry *d;
 
-	if (inode->dir)
+	if (!S_ISREG(inode->mode))
 		return;
 	DL_FOREACH2 (inode->dentries, d, inode_next)
 		join_name(t, inode, d);

@@ -259,8 +259,8 @@ void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, stru
 		lost_keep(t, old, spare);
 	}
 	attach(d, inode);
+	inode_put(t, old, now); /* what nobody uses is no kin */
 	take_over_locks(t, inode);
-	inode_put(t, old, now);
 }
 
 /* Only a directory with names in it outlives its holder, until it is empty. */

@@ -144,6 +144,41 @@ static void test_locked_file_moved_over_a_locked_one_frees_one(void **state)
 	expect_grant(t, 3, 30);
 }
 
+/* What a symbolic link of this name meets, it has no part in. */
+static void test_moved_symbolic_link_ties_strangers_together(void **state)
+{
+	struct table *t = *state;
+	uint64_t f = file_of(t, 1, "f"), g = file_of(t, 2, "g");
+	struct table_make make = make_in(3, ROOT_INO, "f");
+	struct attr attr;
+
+	lock_granted(t, flock_want(1, f, X, 0));
+	unlink_name(t, "f");
+	unlink_name(t, "g");
+	assert_ok(table_symlink(t, &make, "nowhere", 7, at(0), &attr));
+	rename_to(t, 3, "f", "g");
+	lock_granted(t, flock_want(2, g, X, 0));
+	table_check(t);
+}
+
+/* Nobody has the replaced file open, and it has met the locks of another name than this. */
+static void test_replaced_file_that_nobody_uses_brings_locks_along(void **state)
+{
+	struct table *t = *state;
+	uint64_t lost = file_of(t, 1, "f"), old = file_of(t, 2, "g"), new = file_of(t, 3, "h");
+	struct table_make make = make_in(2, ROOT_INO, "f");
+	struct attr attr;
+
+	lock_granted(t, flock_want(1, lost, X, 0));
+	unlink_name(t, "f");
+	assert_ok(table_link(t, old, &make, at(0), &attr));
+	unlink_name(t, "f");
+	table_close(t, 2, 2, at(0));
+	rename_to(t, 3, "h", "g");
+	lock_granted(t, flock_want(3, new, X, 0));
+	lock_refused(t, flock_want(4, file_of(t, 4, "f"), X, 0));
+}
+
 static void test_link_of_another_file_forgets_the_holder(void **state)
 {
 	struct table *t = *state;
@@ -318,6 +353,8 @@ int main(void)
 		TABLE_TEST(test_waiters_of_both_files_are_served_out_of_order),
 		TABLE_TEST(test_replaced_file_gives_its_lock_away),
 		TABLE_TEST(test_locked_file_moved_over_a_locked_one_frees_one),
+		TABLE_TEST(test_moved_symbolic_link_ties_strangers_together),
+		TABLE_TEST(test_replaced_file_that_nobody_uses_brings_locks_along),
 		TABLE_TEST(test_link_of_another_file_forgets_the_holder),
 		TABLE_TEST(test_other_names_share_the_lock),
 		TABLE_TEST(test_one_process_on_both_files_unlocks_too_much),
