@@ -197,7 +197,11 @@ static void test_too_much_is_written(void **state)
 	all_open(0);
 	writes(0, 2, 3, CONTENT_LIMIT - 1, "ab");
 	wrong();
+	ops[1].got[0] = 1; /* what fits */
+	right();
 	ops[1].err = EFBIG;
+	wrong();
+	ops[1].arg[0] = CONTENT_LIMIT;
 	right();
 }
 

@@ -3,6 +3,9 @@
  * a close or a death releases, and when. */
 #include "tests/history_fixture.h"
 
+/* What a signal waits for a silent master. */
+#define PATIENCE 250000000
+
 /* ---- Locks ---- */
 
 static void test_a_flock_held_twice(void **state)
@@ -77,7 +80,10 @@ static void test_the_wrong_holder_is_named(void **state)
 	right();
 }
 
-/* A grant that crosses a signal is given back: until then it is one lock with its neighbour. */
+/*
+ * Who is told EINTR has never been granted anything, unless the master was silent: then a grant is
+ * given back, and until then it is one lock with its neighbour.
+ */
 static void test_what_is_given_back_was_never_held(void **state)
 {
 	struct op *test;
@@ -89,9 +95,44 @@ static void test_what_is_given_back_was_never_held(void **state)
 	test->kind = OP_TEST;
 	bytes(test, 6, 6);
 	memcpy(test->got, (int64_t[]){MODE_EXCLUSIVE, 0, 7, -1}, 4 * sizeof(int64_t));
+	wrong();
+	ops[3].end = 20 + PATIENCE;
+	right();
+	ops[3].end = 40;
+	rules.restarts = true;
 	right();
 	rules.local = true;
 	wrong();
+}
+
+static void test_the_interrupted_stay_in_the_queue(void **state)
+{
+	all_open(2);
+	flocks(0, 10, 11, MODE_SHARED, WAIT_NOT, 0);
+	flocks(1, 20, 30, MODE_EXCLUSIVE, WAIT_SIGNAL, EINTR);
+	flocks(2, PATIENCE + 30, PATIENCE + 35, MODE_SHARED, WAIT_NOT, EAGAIN);
+	wrong();
+	ops[4].end = PATIENCE + 20; /* the master was silent */
+	right();
+	ops[4].end = 30;
+	rules.restarts = true;
+	right();
+	stats(1, 40, 41, A, 0); /* after which its node has given up all */
+	wrong();
+}
+
+static void test_the_interrupted_lose_what_they_would_convert(void **state)
+{
+	all_open(1);
+	flocks(0, 10, 11, MODE_SHARED, WAIT_NOT, 0);
+	flocks(0, 20, 30, MODE_EXCLUSIVE, WAIT_SIGNAL, EINTR);
+	flocks(1, 40, 45, MODE_EXCLUSIVE, WAIT_NOT, 0);
+	wrong();
+	rules.restarts = true; /* granted, and given back */
+	right();
+	rules.restarts = false;
+	ops[4].err = EAGAIN;
+	right();
 }
 
 static void test_a_deadlock_where_there_is_none(void **state)
@@ -104,6 +145,35 @@ static void test_a_deadlock_where_there_is_none(void **state)
 	right();
 	bytes(&ops[4], 2, 2);
 	wrong();
+}
+
+/* Of the three who wait, the second waits for nobody but one who is before it in the queue. */
+static void test_a_deadlock_through_the_queue_is_none(void **state)
+{
+	all_open(2);
+	bytes(ranges(0, 10, 11, MODE_EXCLUSIVE, WAIT_NOT, 0), 0, 0);
+	bytes(ranges(2, 12, 13, MODE_EXCLUSIVE, WAIT_NOT, 0), 5, 5);
+	bytes(ranges(1, 20, 50, MODE_EXCLUSIVE, WAIT_SIGNAL, EINTR), 0, 1);
+	bytes(ranges(2, 21, 51, MODE_EXCLUSIVE, WAIT_SIGNAL, EINTR), 1, 1);
+	bytes(ranges(0, 30, 40, MODE_EXCLUSIVE, WAIT_SIGNAL, EDEADLK), 5, 5);
+	right();
+	bytes(&ops[6], 2, 2); /* nobody is in its way */
+	wrong();
+	bytes(&ops[6], 1, 1);
+	rules.local = true; /* there is no queue */
+	wrong();
+}
+
+/* And where there is a circle already, the last one need not wait for whoever waits for it. */
+static void test_a_deadlock_with_who_waits_for_oneself(void **state)
+{
+	all_open(2);
+	bytes(ranges(0, 10, 11, MODE_EXCLUSIVE, WAIT_NOT, 0), 0, 0);
+	bytes(ranges(1, 20, 50, MODE_EXCLUSIVE, WAIT_SIGNAL, EINTR), 0, 1);
+	bytes(ranges(0, 30, 40, MODE_EXCLUSIVE, WAIT_SIGNAL, EDEADLK), 1, 1);
+	wrong();
+	ops[5].err = 0;
+	right();
 }
 
 /* Contract 5.2: who would not wait is refused for the sake of those who wait; locally not. */
@@ -182,21 +252,6 @@ static void test_a_killed_waiter_keeps_what_it_got(void **state)
 	wrong();
 }
 
-/* Contract 5.5 */
-static void test_a_file_made_again_has_another_lock(void **state)
-{
-	all_open(0);
-	flocks(0, 10, 11, MODE_EXCLUSIVE, WAIT_NOT, 0);
-	unlinks(1, 12, 13, A, 0);
-	opens(1, 14, 15, A, RW | OPEN_CREATE, 0, 101);
-	flocks(1, 16, 17, MODE_EXCLUSIVE, WAIT_NOT, 0);
-	right();
-	rules.name_locks = true;
-	wrong();
-	ops[4].err = EAGAIN;
-	right();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,14 +262,17 @@ int main(void)
 		TEST(test_an_unlocked_piece_is_still_locked),
 		TEST(test_the_wrong_holder_is_named),
 		TEST(test_what_is_given_back_was_never_held),
+		TEST(test_the_interrupted_stay_in_the_queue),
+		TEST(test_the_interrupted_lose_what_they_would_convert),
 		TEST(test_a_deadlock_where_there_is_none),
+		TEST(test_a_deadlock_through_the_queue_is_none),
+		TEST(test_a_deadlock_with_who_waits_for_oneself),
 		TEST(test_a_waiter_is_overtaken),
 		TEST(test_a_close_does_not_release),
 		TEST(test_a_close_releases_later),
 		TEST(test_a_close_keeps_the_process_s_ranges),
 		TEST(test_the_dead_keep_their_locks),
 		TEST(test_a_killed_waiter_keeps_what_it_got),
-		TEST(test_a_file_made_again_has_another_lock),
 	};
 
 	return cmocka_run_group_tests_name("history_locks", tests, NULL, NULL);

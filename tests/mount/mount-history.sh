@@ -61,7 +61,7 @@ case_the_model_does_not_know_linux() {
 case_three_mounts_show_what_no_file_system_would() {
 	three_mounts
 	remove_roots
-	history mounts --ops "$OPS" "${MOUNTS[@]}"
+	history mounts --name-locks --ops "$OPS" "${MOUNTS[@]}"
 }
 
 # While it is away nobody is answered, or knows what the others do; and nobody may notice.
@@ -75,7 +75,8 @@ case_a_master_that_is_killed_shows() {
 	three_mounts
 	remove_roots
 	RESTARTS=0
-	AT_ROUND=every_fifth_round history restart --ops $((OPS / 2)) "${MOUNTS[@]}"
+	AT_ROUND=every_fifth_round history restart --name-locks --restarts --ops $((OPS / 2)) \
+		"${MOUNTS[@]}"
 	note "$RESTARTS restarts"
 	[ $RESTARTS -ge 1 ] || fail "the master was never restarted: more calls are needed"
 }

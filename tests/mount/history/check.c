@@ -258,14 +258,14 @@ static void go_on(struct search *s, const struct state *from, const struct op *o
 
 static void look_at(struct search *s, const struct state *from)
 {
-	static struct state to[DESCS_MAX];
+	static struct state to[BACKGROUND_MAX];
 	size_t count;
 
 	for (int c = 0; c < CLIENTS_MAX; c++)
 		if (s->c->current[c] && from->progress[c].stage != STAGE_DONE &&
 		    end_early(s, from, s->c->current[c]))
 			return;
-	count = model_background(from, to);
+	count = model_background(&s->c->rules, from, s->c->current, to);
 	for (size_t i = 0; i < count; i++)
 		reached(s, &to[i], false);
 	for (int c = 0; c < CLIENTS_MAX; c++)

@@ -107,6 +107,7 @@ struct op {
 struct rules {
 	bool local;	 /* the kernel's own, which closes at once and knows no queue */
 	bool name_locks; /* contract 5.5 */
+	bool restarts;	 /* of the master: it may be away, and then forget what is past */
 	int64_t content_limit;
 };
 

@@ -35,7 +35,7 @@ struct run {
 
 static const char usage[] =
 	"usage: history --mount DIR --mount DIR --mount DIR [OPTION]...\n"
-	"       history --check FILE [--local] [--name-locks]\n"
+	"       history --check FILE [--local] [--name-locks] [--restarts]\n"
 	"\n"
 	"Processes on three mounts of one file system open, write, lock, link, move, remove\n"
 	"and die at random. Every call and its result is recorded, and checked against a\n"
@@ -55,6 +55,7 @@ static const char usage[] =
 	"  --check FILE   check that history, and run nothing\n"
 	"  --local        a local file system: no limit of 64 KiB, a close releases at once\n"
 	"  --name-locks   a file made in the place of a removed one shares its locks\n"
+	"  --restarts     whoever answers the mounts is killed and started again meanwhile\n"
 	"  --progress     say \"round N\" when one begins\n"
 	"  --help         this text\n";
 
@@ -109,8 +110,10 @@ static bool check_round(struct run *run, struct op *ops, size_t count)
 	if (verdict == VERDICT_WRONG)
 		checker_explain(run->checker, ops, count, stuck, stdout);
 	if (run->options.record)
-		printf("history --check %s checks it again%s\n", run->options.record,
-		       run->options.rules.local ? " (with --local)" : "");
+		printf("history --check %s%s%s%s checks it again\n", run->options.record,
+		       run->options.rules.local ? " --local" : "",
+		       run->options.rules.name_locks ? " --name-locks" : "",
+		       run->options.rules.restarts ? " --restarts" : "");
 	return false;
 }
 
@@ -189,9 +192,10 @@ static bool open_record(struct run *run)
 		fprintf(stderr, "history: %s: %s\n", o->record, strerror(errno));
 		return false;
 	}
-	fprintf(run->record, "# seed %" PRIu64 ", %d clients%s%s\n", o->driver.seed,
+	fprintf(run->record, "# seed %" PRIu64 ", %d clients%s%s%s\n", o->driver.seed,
 		o->driver.clients, o->rules.local ? ", --local" : "",
-		o->rules.name_locks ? ", --name-locks" : "");
+		o->rules.name_locks ? ", --name-locks" : "",
+		o->rules.restarts ? ", --restarts" : "");
 	return true;
 }
 
@@ -269,6 +273,9 @@ static bool take_option(struct options *o, int option, int *mounts)
 	case 'L':
 		o->rules.name_locks = true;
 		return true;
+	case 'R':
+		o->rules.restarts = true;
+		return true;
 	case 'p':
 		o->progress = true;
 		return true;
@@ -280,12 +287,19 @@ static bool take_option(struct options *o, int option, int *mounts)
 static bool read_options(struct options *o, int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{"mount", required_argument, NULL, 'm'},   {"seed", required_argument, NULL, 's'},
-		{"ops", required_argument, NULL, 'o'},	   {"round", required_argument, NULL, 'n'},
-		{"clients", required_argument, NULL, 'c'}, {"record", required_argument, NULL, 'r'},
-		{"check", required_argument, NULL, 'k'},   {"local", no_argument, NULL, 'l'},
-		{"name-locks", no_argument, NULL, 'L'},	   {"progress", no_argument, NULL, 'p'},
-		{"help", no_argument, NULL, 'h'},	   {0},
+		{"mount", required_argument, NULL, 'm'},
+		{"seed", required_argument, NULL, 's'},
+		{"ops", required_argument, NULL, 'o'},
+		{"round", required_argument, NULL, 'n'},
+		{"clients", required_argument, NULL, 'c'},
+		{"record", required_argument, NULL, 'r'},
+		{"check", required_argument, NULL, 'k'},
+		{"local", no_argument, NULL, 'l'},
+		{"name-locks", no_argument, NULL, 'L'},
+		{"restarts", no_argument, NULL, 'R'},
+		{"progress", no_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	int option, mounts = 0;
 

@@ -82,6 +82,8 @@ static bool inode_used(const struct state *s, uint32_t id)
 
 		if (p->dir[0] == id || p->dir[1] == id || p->pin == id)
 			return true;
+		if (s->wait[c].active && s->wait[c].inode == id)
+			return true;
 	}
 	return false;
 }
@@ -91,22 +93,6 @@ static void collect(struct state *s)
 	for (uint32_t i = s->inodes; i-- > 0;)
 		if (!inode_linked(&s->inode[i]) && !inode_used(s, s->inode[i].id))
 			inode_remove(s, i);
-}
-
-static bool lockset_used(struct state *s, uint32_t lockset)
-{
-	for (uint32_t i = 0; i < s->descs; i++)
-		if (inode_get(s, s->desc[i].inode)->lockset == lockset)
-			return true;
-	return false;
-}
-
-static void collect_ghosts(struct state *s)
-{
-	for (int root = 0; root < ROOTS; root++)
-		for (int name = 0; name < NAMES; name++)
-			if (s->ghost[root][name] && !lockset_used(s, s->ghost[root][name]))
-				s->ghost[root][name] = 0;
 }
 
 void model_init(struct state *s)
@@ -128,8 +114,10 @@ static bool is_ordered(const struct op *op)
 
 /* What the node has closed and given up before the call began is gone before the call takes effect
  * (contract 2.3). */
-static void settle(struct state *s, const struct op *op)
+static void settle(struct state *s, const struct op *op, const struct op *const *current)
 {
+	uint32_t before = s->descs;
+
 	for (uint32_t i = s->descs; i-- > 0;) {
 		const struct desc *d = &s->desc[i];
 
@@ -139,6 +127,8 @@ static void settle(struct state *s, const struct op *op)
 	for (int c = 0; c < CLIENTS_MAX; c++)
 		if (s->wait[c].active && c % NODES == op->node && s->wait[c].ended < op->begin)
 			memset(&s->wait[c], 0, sizeof(s->wait[c]));
+	if (s->descs < before)
+		kin_settle(s, current);
 }
 
 struct state *step_copy(struct step *step)
@@ -148,7 +138,7 @@ struct state *step_copy(struct step *step)
 	assert(step->count < STEPS_MAX);
 	*s = *step->from;
 	if (is_ordered(step->op))
-		settle(s, step->op);
+		settle(s, step->op, step->current);
 	return s;
 }
 
@@ -161,7 +151,7 @@ void step_on(struct step *step, struct state *s)
 {
 	assert(s == &step->to[step->count]);
 	collect(s);
-	collect_ghosts(s);
+	kin_settle(s, step->current);
 	step->done[step->count++] = false;
 }
 
@@ -291,7 +281,8 @@ void model_step(struct step *step)
 
 /* ---- The background ---- */
 
-size_t model_background(const struct state *s, struct state *to)
+size_t model_background(const struct rules *rules, const struct state *s,
+			const struct op *const *current, struct state *to)
 {
 	size_t count = 0;
 
@@ -301,9 +292,9 @@ size_t model_background(const struct state *s, struct state *to)
 		to[count] = *s;
 		desc_release(&to[count], s->desc[i].id);
 		collect(&to[count]);
-		collect_ghosts(&to[count++]);
+		kin_settle(&to[count++], current);
 	}
-	return count;
+	return count + kin_background(rules, s, current, &to[count]);
 }
 
 void model_force(struct state *s, const struct op *const *current, unsigned clients)
@@ -320,5 +311,5 @@ void model_force(struct state *s, const struct op *const *current, unsigned clie
 		if ((clients >> c & 1) && !current[c])
 			memset(&s->wait[c], 0, sizeof(s->wait[c]));
 	collect(s);
-	collect_ghosts(s);
+	kin_settle(s, current);
 }

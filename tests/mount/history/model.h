@@ -20,6 +20,8 @@
 #define DESCS_MAX  56
 #define RANGES_MAX 64
 #define STEPS_MAX  4 /* ways to go on with a call from one state */
+/* What the background may do to one: a closed description, a lockset, all locksets. */
+#define BACKGROUND_MAX (DESCS_MAX + INODES_MAX + 1)
 
 #define MTIME_CLOCK   0 /* of a write: what the clock said */
 #define MTIME_UNKNOWN 1
@@ -30,12 +32,15 @@ struct inode {
 	uint32_t parent;  /* of a directory that has a name */
 	uint32_t content; /* a blob; of a symbolic link: its tag */
 	uint32_t mtime;
-	uint32_t lockset; /* an inode's id */
+	uint32_t lockset;  /* of those that share one, the least id (model_kin.c) */
+	uint32_t lost_dir; /* of a file without a name, with name_locks: where its last one was */
 	uint32_t child[NAMES];
 	uint16_t mode;
 	uint8_t nlink; /* names */
 	uint8_t type;
-	uint64_t moved; /* a directory that was renamed */
+	uint8_t lost_name;
+	uint8_t moved; /* a directory that was renamed */
+	uint16_t unused;
 };
 
 struct desc {		/* an open file description */
@@ -50,13 +55,13 @@ struct desc {		/* an open file description */
 };
 
 struct range {
-	uint32_t lockset;
+	uint32_t inode;
 	uint32_t owner; /* a client + 1, or an OFD lock's description */
 	uint8_t mode[BYTES];
 };
 
 struct wait { /* for a lock; in a state: what was given up, and may be in the way still */
-	uint32_t lockset;
+	uint32_t inode;
 	uint32_t owner;
 	uint8_t active, range, mode, bytes; /* bytes: a bit each; a flock has them all */
 	uint32_t unused;
@@ -80,7 +85,6 @@ struct state {
 	struct wait wait[CLIENTS_MAX];
 	struct progress progress[CLIENTS_MAX];
 	uint32_t slot[CLIENTS_MAX][SLOTS]; /* descriptions */
-	uint32_t ghost[ROOTS][NAMES];	   /* name_locks: the lockset of the file that was there */
 };
 
 struct step {
@@ -103,10 +107,11 @@ void model_init(struct state *s);
 void model_step(struct step *step);
 
 /*
- * The background: fills `to` (DESCS_MAX) with the states in which the locks of one closed
- * description more have gone. Returns how many.
+ * The background: fills `to` (BACKGROUND_MAX) with the states in which the locks of one closed
+ * description more have gone, or what else may happen to locks meanwhile. Returns how many.
  */
-size_t model_background(const struct state *s, struct state *to);
+size_t model_background(const struct rules *rules, const struct state *s,
+			const struct op *const *current, struct state *to);
 /* All of it goes, of the clients in the mask, and their waits that were given up; what a call that
  * has not returned yet leaves behind stays. */
 void model_force(struct state *s, const struct op *const *current, unsigned clients);
@@ -147,9 +152,8 @@ uint32_t step_walk(struct step *step, int which);
 uint32_t child_of(struct state *s, uint32_t dir, int place);
 /* The file that the call is about, found by its slot or its path; NULL: no, or not yet. */
 struct inode *step_find(struct step *step, struct state *s, bool follow);
-/* A file is about to lose this name for good: a file made there anew shares its locks. */
-void name_haunt(const struct step *step, struct state *s, uint32_t dir, int place);
-void name_lose(struct state *s, uint32_t dir, int place);
+void name_lose(const struct step *step, struct state *s, uint32_t dir, int place);
+/* With the locks that the name may bring. */
 void name_give(struct state *s, uint32_t dir, int place, struct inode *inode);
 int place_name(int place);
 
@@ -176,5 +180,20 @@ void step_flock(struct step *step);
 void step_range(struct step *step);
 void step_test(struct step *step);
 void desc_release(struct state *s, uint32_t id);
+/* What this call waits for, if it is one that may wait just now. */
+bool op_waits(struct state *s, const struct op *op, struct wait *want);
+
+/* ---- model_kin.c ---- */
+
+/* A name was attached, or a lock asked for. True: the file shares other locks than before. */
+bool kin_join(struct state *s, uint32_t inode);
+bool kin_shares(const struct state *s, const struct inode *inode);
+/* Of a set in which nothing is held, and for which no call may be waiting, each is on its own. */
+void kin_settle(struct state *s, const struct op *const *current);
+/* What may happen to locksets at any moment; returns how many states. */
+size_t kin_background(const struct rules *rules, const struct state *s,
+		      const struct op *const *current, struct state *to);
+/* The directory is removed, and takes the last names in it along. */
+void kin_lose_dir(struct state *s, uint32_t dir);
 
 #endif

@@ -90,7 +90,7 @@ void step_write(struct step *step)
 	struct desc *d = desc_of(s, op);
 	struct op answer = step_answer(step, 0);
 	struct inode *inode;
-	size_t at, len;
+	size_t at, len, limit = (size_t)step->rules->content_limit;
 
 	if (!d)
 		return;
@@ -99,10 +99,11 @@ void step_write(struct step *step)
 	at = d->flags & OPEN_APPEND ? size_of(inode) : op->arg[0] < 0 ? d->pos : (size_t)op->arg[0];
 	if (!(d->flags & OPEN_WRITE)) {
 		step_fail(step, s, EBADF);
-	} else if (at + len > (size_t)step->rules->content_limit) {
+	} else if (at >= limit) {
 		step_fail(step, s, EFBIG);
 	} else {
-		inode->content = blob_write(inode->content, at, op->data);
+		len = len < limit - at ? len : limit - at; /* what fits */
+		inode->content = blob_write(inode->content, at, blob_slice(op->data, 0, len));
 		inode->mtime = MTIME_CLOCK;
 		answer.got[0] = (int64_t)len;
 		moved(step, d, at + len, &answer);

@@ -10,178 +10,13 @@
  *	  └─────────> DYING, descriptor by descriptor
  *
  * Who waits is in the way of those who would not wait (contract 5.2), but locally. When a call began
- * to wait nobody knows: it may do so all the time that it takes, and when it was given up, for a
- * while longer. A flock that is converted gives up the old lock when it cannot be granted at once
- * (SECOND); locally in any case.
+ * to wait nobody knows: it may do so all the time that it takes. A flock that is converted gives up
+ * the old lock when it cannot be granted at once (SECOND); locally in any case.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "model.h"
-
-#define ALL_BYTES ((1u << BYTES) - 1)
-
-static bool conflict(int a, int b)
-{
-	return a && b && (a == MODE_EXCLUSIVE || b == MODE_EXCLUSIVE);
-}
-
-/* ---- What is held ---- */
-
-static struct range *range_get(struct state *s, uint32_t lockset, uint32_t owner)
-{
-	for (uint32_t i = 0; i < s->ranges; i++)
-		if (s->range[i].lockset == lockset && s->range[i].owner == owner)
-			return &s->range[i];
-	return NULL;
-}
-
-static bool range_before(const struct range *a, uint32_t lockset, uint32_t owner)
-{
-	return a->lockset < lockset || (a->lockset == lockset && a->owner < owner);
-}
-
-static void range_remove(struct state *s, struct range *r)
-{
-	uint32_t at = (uint32_t)(r - s->range);
-
-	s->ranges--;
-	memmove(r, r + 1, (s->ranges - at) * sizeof(*r));
-	memset(&s->range[s->ranges], 0, sizeof(*r));
-}
-
-static struct range *range_add(struct state *s, uint32_t lockset, uint32_t owner)
-{
-	uint32_t at = s->ranges;
-
-	while (at > 0 && !range_before(&s->range[at - 1], lockset, owner))
-		at--;
-	memmove(&s->range[at + 1], &s->range[at], (s->ranges - at) * sizeof(*s->range));
-	s->ranges++;
-	s->range[at] = (struct range){.lockset = lockset, .owner = owner};
-	return &s->range[at];
-}
-
-static void range_set(struct state *s, const struct wait *want)
-{
-	struct range *r = range_get(s, want->lockset, want->owner);
-	bool empty = true;
-
-	if (!r)
-		r = range_add(s, want->lockset, want->owner);
-	for (int i = 0; i < BYTES; i++) {
-		if (want->bytes >> i & 1)
-			r->mode[i] = want->mode;
-		empty = empty && !r->mode[i];
-	}
-	if (empty)
-		range_remove(s, r);
-}
-
-static bool range_conflicts(const struct range *r, const struct wait *want)
-{
-	if (r->lockset != want->lockset || r->owner == want->owner)
-		return false;
-	for (int i = 0; i < BYTES; i++)
-		if ((want->bytes >> i & 1) && conflict(r->mode[i], want->mode))
-			return true;
-	return false;
-}
-
-static bool flock_conflicts(struct state *s, const struct desc *d, const struct wait *want)
-{
-	return d->id != want->owner && conflict(d->flock, want->mode) &&
-	       inode_get(s, d->inode)->lockset == want->lockset;
-}
-
-static bool is_held(struct state *s, const struct wait *want)
-{
-	for (uint32_t i = 0; want->range && i < s->ranges; i++)
-		if (range_conflicts(&s->range[i], want))
-			return true;
-	for (uint32_t i = 0; !want->range && i < s->descs; i++)
-		if (flock_conflicts(s, &s->desc[i], want))
-			return true;
-	return false;
-}
-
-/* Does the waiter wait for what this owner holds? */
-static bool waits_for(struct state *s, const struct wait *waiter, uint32_t owner)
-{
-	const struct range *r = range_get(s, waiter->lockset, owner);
-	const struct desc *d = desc_get(s, owner);
-
-	if (waiter->range)
-		return r && range_conflicts(r, waiter);
-	return d && flock_conflicts(s, d, waiter);
-}
-
-static struct wait wanted(struct state *s, const struct op *op, const struct desc *d)
-{
-	bool range = op->kind != OP_FLOCK;
-	uint32_t bytes = 0;
-
-	for (int64_t i = op->arg[2]; range && i <= op->arg[3]; i++)
-		bytes |= 1u << i;
-	return (struct wait){
-		.lockset = inode_get(s, d->inode)->lockset,
-		.owner = range && !op->arg[4] ? (uint32_t)op->client + 1 : d->id,
-		.active = 1,
-		.range = range,
-		.mode = (uint8_t)op->arg[0],
-		.bytes = (uint8_t)(range ? bytes : ALL_BYTES),
-	};
-}
-
-/* What this client waits for, or may have given up just now; not active: nothing. */
-static struct wait wait_of(const struct step *step, struct state *s, int client)
-{
-	const struct op *op = step->current[client];
-	uint32_t stage = s->progress[client].stage;
-	struct desc *d;
-
-	if (s->wait[client].active || !op || (op->kind != OP_FLOCK && op->kind != OP_RANGE) ||
-	    op->arg[1] == WAIT_NOT || stage == STAGE_DONE || stage == STAGE_DYING)
-		return s->wait[client];
-	d = desc_of(s, op);
-	return d ? wanted(s, op, d) : s->wait[client];
-}
-
-/* Is a waiter in the way, that need not itself wait for the one who asks? */
-static bool is_wanted(const struct step *step, struct state *s, const struct wait *want)
-{
-	for (int c = 0; c < CLIENTS_MAX; c++) {
-		struct wait w = wait_of(step, s, c);
-
-		if (w.active && w.range == want->range && w.lockset == want->lockset &&
-		    w.owner != want->owner && (w.bytes & want->bytes) &&
-		    conflict(w.mode, want->mode) && !waits_for(s, &w, want->owner))
-			return true;
-	}
-	return false;
-}
-
-/* Does somebody who holds what is wanted wait, and so on, for the one who wants it? */
-static bool leads_back(const struct step *step, struct state *s, const struct wait *want,
-		       uint32_t owner, int depth)
-{
-	if (depth > CLIENTS_MAX)
-		return false;
-	for (uint32_t i = 0; i < s->ranges; i++) {
-		if (!range_conflicts(&s->range[i], want))
-			continue;
-		if (s->range[i].owner == owner)
-			return true;
-		for (int c = 0; c < CLIENTS_MAX; c++) {
-			struct wait w = wait_of(step, s, c);
-
-			if (w.active && w.range && w.owner == s->range[i].owner &&
-			    leads_back(step, s, &w, owner, depth + 1))
-				return true;
-		}
-	}
-	return false;
-}
+#include "model_held.h"
 
 /* ---- Closing ---- */
 
@@ -206,10 +41,20 @@ static bool has_locks(const struct state *s, const struct desc *d)
 	return d->flock || ranges;
 }
 
+/* Is it of any concern to others when the description is closed for good? It has locks, or may tie
+ * those of kin together. */
+static bool has_part(const struct step *step, const struct state *s, const struct desc *d,
+		     const struct inode *inode)
+{
+	return has_locks(s, d) ||
+	       (step->rules->name_locks && (!inode->nlink || kin_shares(s, inode)));
+}
+
 /* The process's ranges go at once, what belongs to the description with its last descriptor, a
  * little later. */
-static void close_slot(struct state *s, const struct op *op, int slot)
+static void close_slot(const struct step *step, struct state *s, int slot)
 {
+	const struct op *op = step->op;
 	int client = op->client;
 	struct desc *d = desc_get(s, s->slot[client][slot]);
 	struct range *r;
@@ -217,13 +62,13 @@ static void close_slot(struct state *s, const struct op *op, int slot)
 	s->slot[client][slot] = 0;
 	if (!d)
 		return;
-	r = range_get(s, inode_get(s, d->inode)->lockset, (uint32_t)client + 1);
+	r = range_get(s, d->inode, (uint32_t)client + 1);
 	if (r)
 		range_remove(s, r);
 	d->refs--;
 	if (!d->refs)
 		d->closed = op->end;
-	if (!d->refs && !has_locks(s, d))
+	if (!d->refs && !has_part(step, s, d, inode_get(s, d->inode)))
 		desc_release(s, d->id);
 }
 
@@ -231,7 +76,7 @@ void step_close(struct step *step)
 {
 	struct state *s = step_copy(step);
 
-	close_slot(s, step->op, step->op->slot);
+	close_slot(step, s, step->op->slot);
 	step_fail(step, s, 0);
 }
 
@@ -258,7 +103,7 @@ void step_die(struct step *step)
 	while (p->aux < SLOTS && (op->got[p->aux] < 0 || !s->slot[op->client][op->got[p->aux]]))
 		p->aux++;
 	if (p->aux < SLOTS) {
-		close_slot(s, op, (int)op->got[p->aux++]);
+		close_slot(step, s, (int)op->got[p->aux++]);
 		step_on(step, s);
 	} else {
 		step_fail(step, s, ERR_KILLED);
@@ -275,10 +120,21 @@ static void hold(struct state *s, const struct wait *want)
 		desc_get(s, want->owner)->flock = want->mode;
 }
 
+/* A copy in which the request has arrived: the file shares the locks of its kin. What releases all,
+ * as a close does, is no reason for that. */
+static struct state *arrive(struct step *step, const struct wait *want)
+{
+	struct state *s = step_copy(step);
+
+	if (want->mode || want->bytes != ALL_BYTES)
+		kin_join(s, want->inode);
+	return s;
+}
+
 /* It has the lock: the call's success, unless it was killed before it could say so. */
 static void grant(struct step *step, const struct wait *want)
 {
-	struct state *s = step_copy(step);
+	struct state *s = arrive(step, want);
 
 	hold(s, want);
 	if (step->op->err == ERR_KILLED) {
@@ -292,7 +148,7 @@ static void grant(struct step *step, const struct wait *want)
 /* A flock is refused, or waits: the old one is gone. */
 static void drop(struct step *step, const struct wait *want)
 {
-	struct state *s = step_copy(step);
+	struct state *s = arrive(step, want);
 
 	desc_get(s, want->owner)->flock = MODE_NONE;
 	step_progress(step, s)->stage = STAGE_SECOND;
@@ -301,19 +157,19 @@ static void drop(struct step *step, const struct wait *want)
 
 static void refuse(struct step *step, const struct wait *want, int err)
 {
-	struct state *s = step_copy(step);
+	struct state *s = arrive(step, want);
 
 	if (!want->range)
 		desc_get(s, want->owner)->flock = MODE_NONE;
 	step_fail(step, s, err);
 }
 
-/* A signal ends the call, and what it left in the queue goes later. */
+/* A signal ends the call, and what it may have left in the queue goes later. */
 static void interrupt(struct step *step, const struct wait *want)
 {
 	struct state *s = step_copy(step);
 
-	if (!step->rules->local) {
+	if (may_leave_something(step, step->op)) {
 		s->wait[step->op->client] = *want;
 		s->wait[step->op->client].ended = step->op->end;
 	}
@@ -326,13 +182,13 @@ static void interrupt(struct step *step, const struct wait *want)
 }
 
 /* Looks at s first, for it lies where the next copy will. */
-static void ask(struct step *step, struct state *s, const struct wait *want)
+static void decide(struct step *step, struct state *s, const struct wait *want)
 {
 	bool held = is_held(s, want), may_wait = step->op->arg[1] != WAIT_NOT;
 	bool in_the_way = held || (!step->rules->local && is_wanted(step, s, want));
-	bool circle = held && want->range && leads_back(step, s, want, want->owner, 0);
-	/* A call that a signal reached on its way was perhaps granted, and the lock given back. */
-	bool may_drop = may_wait && (in_the_way || step->op->err == EINTR);
+	bool circle = in_the_way && want->range && is_circle(step, s, want);
+	/* What was granted and given back was a conversion, too. */
+	bool may_drop = may_wait && (in_the_way || may_leave_something(step, step->op));
 	bool converts = !want->range && desc_get(s, want->owner)->flock;
 
 	if (!held)
@@ -343,6 +199,17 @@ static void ask(struct step *step, struct state *s, const struct wait *want)
 		refuse(step, want, EDEADLK);
 	if (may_drop && converts)
 		drop(step, want);
+}
+
+/* Who waits has arrived before he is granted anything, or nothing. */
+static void ask(struct step *step, const struct wait *want)
+{
+	struct state *s = step_copy(step);
+
+	if (!kin_join(s, want->inode) || step->op->arg[1] == WAIT_NOT)
+		decide(step, s, want);
+	else
+		step_on(step, s);
 	if (step->op->err == ERR_KILLED || step->op->arg[1] == WAIT_SIGNAL)
 		interrupt(step, want);
 }
@@ -366,7 +233,7 @@ void step_flock(struct step *step)
 	} else if (step->rules->local && d->flock) {
 		drop(step, &want);
 	} else {
-		ask(step, s, &want);
+		ask(step, &want);
 	}
 }
 
@@ -388,7 +255,7 @@ void step_range(struct step *step)
 	else if (!(d->flags & (want.mode == MODE_SHARED ? OPEN_READ : OPEN_WRITE)))
 		step_fail(step, s, EBADF);
 	else
-		ask(step, s, &want);
+		ask(step, &want);
 }
 
 /* ---- F_GETLK ---- */
@@ -425,15 +292,18 @@ static bool names_holder(const struct step *step, uint32_t owner, int64_t client
 /* A lock granted to one who is interrupted is given back a moment later. */
 static bool is_fleeting(const struct step *step, struct state *s, const struct wait *want)
 {
-	for (int c = 0; c < CLIENTS_MAX; c++) {
-		struct wait w = wait_of(step, s, c);
-		const struct range *held = range_get(s, w.lockset, w.owner);
+	struct waits waits;
+
+	waits_of(step, s, &waits);
+	for (size_t n = 0; n < waits.count; n++) {
+		const struct wait *w = &waits.at[n];
+		const struct range *held = range_get(s, w->inode, w->owner);
 		uint8_t mode[BYTES];
 
 		for (int i = 0; i < BYTES; i++)
-			mode[i] = w.bytes >> i & 1 ? w.mode : held ? held->mode[i] : MODE_NONE;
-		if (w.active && w.range && w.lockset == want->lockset && w.owner != want->owner &&
-		    (s->wait[c].active || step->current[c]->err) && reports(mode, step->op, want))
+			mode[i] = w->bytes >> i & 1 ? w->mode : held ? held->mode[i] : MODE_NONE;
+		if (waits.fleeting[n] && w->range && w->owner != want->owner &&
+		    share_locks(s, w->inode, want->inode) && reports(mode, step->op, want))
 			return true;
 	}
 	return false;
@@ -451,10 +321,11 @@ void step_test(struct step *step)
 	if (!d)
 		return;
 	want = wanted(s, op, d);
+	kin_join(s, want.inode);
 	for (uint32_t i = 0; i < s->ranges; i++) {
 		const struct range *r = &s->range[i];
 
-		if (!range_conflicts(r, &want))
+		if (!range_conflicts(s, r, &want))
 			continue;
 		answer.got[0] = MODE_EXCLUSIVE;
 		answer.got[1] = -1; /* one of several, perhaps */

@@ -67,7 +67,7 @@ struct inode *step_find(struct step *step, struct state *s, bool follow)
 	return NULL;
 }
 
-void name_lose(struct state *s, uint32_t dir, int place)
+void name_lose(const struct step *step, struct state *s, uint32_t dir, int place)
 {
 	struct inode *in = inode_get(s, dir);
 	struct inode *inode = inode_get(s, in->child[place_name(place)]);
@@ -75,14 +75,14 @@ void name_lose(struct state *s, uint32_t dir, int place)
 	in->child[place_name(place)] = 0;
 	inode->nlink--;
 	inode->parent = 0;
-}
-
-void name_haunt(const struct step *step, struct state *s, uint32_t dir, int place)
-{
-	const struct inode *inode = inode_get(s, child_of(s, dir, place));
-
-	if (step->rules->name_locks && !PLACE_INNER(place) && inode->type == TYPE_FILE)
-		s->ghost[PLACE_ROOT(place)][PLACE_NAME(place)] = inode->lockset;
+	if (inode->nlink)
+		return;
+	if (inode->type == TYPE_DIR)
+		kin_lose_dir(s, inode->id);
+	if (inode->type == TYPE_FILE && step->rules->name_locks) {
+		inode->lost_dir = dir;
+		inode->lost_name = (uint8_t)place_name(place);
+	}
 }
 
 void name_give(struct state *s, uint32_t dir, int place, struct inode *inode)
@@ -91,19 +91,14 @@ void name_give(struct state *s, uint32_t dir, int place, struct inode *inode)
 	inode->nlink++;
 	if (inode->type == TYPE_DIR)
 		inode->parent = dir;
+	kin_join(s, inode->id);
 }
 
 static struct inode *make(struct step *step, struct state *s, uint32_t dir, int type, int64_t mode)
 {
-	const struct op *op = step->op;
-	struct inode *inode = inode_add(s, op->id, type, mode);
-	uint32_t *ghost = &s->ghost[PLACE_ROOT(op->place)][PLACE_NAME(op->place)];
+	struct inode *inode = inode_add(s, step->op->id, type, mode);
 
-	name_give(s, dir, op->place, inode);
-	if (type == TYPE_FILE && !PLACE_INNER(op->place) && *ghost) {
-		inode->lockset = *ghost;
-		*ghost = 0;
-	}
+	name_give(s, dir, step->op->place, inode);
 	return inode;
 }
 
@@ -271,8 +266,7 @@ void step_remove(struct step *step)
 	} else if (rmdir && !is_empty(inode)) {
 		step_fail(step, s, ENOTEMPTY);
 	} else {
-		name_haunt(step, s, dir, step->op->place);
-		name_lose(s, dir, step->op->place);
+		name_lose(step, s, dir, step->op->place);
 		step_fail(step, s, 0);
 	}
 }

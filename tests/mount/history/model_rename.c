@@ -48,13 +48,12 @@ static void move(struct step *step, struct state *s, const struct move *m)
 {
 	if (m->new == m->old)
 		return;
-	if (m->new) {
-		name_haunt(step, s, m->new_dir, step->op->place2);
-		name_lose(s, m->new_dir, step->op->place2);
-	}
-	name_lose(s, m->old_dir, step->op->place);
+	if (m->new)
+		name_lose(step, s, m->new_dir, step->op->place2);
 	name_give(s, m->new_dir, step->op->place2, m->old);
+	name_lose(step, s, m->old_dir, step->op->place); /* not its last one */
 	m->old->moved = m->old->type == TYPE_DIR;
+	m->old->parent = m->old->moved ? m->new_dir : 0;
 }
 
 static void move_at_once(struct step *step, uint32_t old_dir, uint32_t new_dir)

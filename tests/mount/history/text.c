@@ -191,6 +191,8 @@ static void add_result(struct line *line, const struct op *op)
 		add(line, "ok");
 		break;
 	}
+	if (op->kind == OP_WRITE && op->got[0] < op->arg[1])
+		add(line, ", %" PRId64 " bytes", op->got[0]);
 	if (op->kind == OP_WRITE && op->arg[0] < 0)
 		add(line, ", then at %" PRId64, op->got[1]);
 }
