@@ -108,6 +108,17 @@ static void send_packets(struct daemon *d)
 	}
 }
 
+/*
+ * Who is connected could not know that it has to reclaim what it holds until a renewal is in vain,
+ * more than half of a lease later, and grace would wait for it. A new connection begins with HELLO.
+ */
+static void take_event(struct daemon *d, const struct master_event *event)
+{
+	report_event(&d->report, d->endpoint, event);
+	if (event->kind == MASTER_EVENT_STEPPED_DOWN)
+		endpoint_drop_peers(d->endpoint);
+}
+
 static void drain(struct daemon *d)
 {
 	struct master_event event;
@@ -116,7 +127,7 @@ static void drain(struct daemon *d)
 	submit_operations(d);
 	send_packets(d);
 	while (master_next_event(d->master, &event))
-		report_event(&d->report, d->endpoint, &event);
+		take_event(d, &event);
 }
 
 /* ---- The loop ---- */

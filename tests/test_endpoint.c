@@ -195,6 +195,26 @@ static void test_server_restart_is_the_end(void **state)
 	endpoint_free(client);
 }
 
+static void test_dropped_peers_stay_away(void **state)
+{
+	const char *url = tcp_url(free_port());
+	struct endpoint *server = new_server(url), *client = new_client(url);
+	uint32_t peer = expect(server, ENDPOINT_UP);
+
+	expect(client, ENDPOINT_UP);
+	for (int i = 0; i < 3; i++) {
+		endpoint_drop_peers(server);
+		assert_int_equal(expect(server, ENDPOINT_DOWN), peer);
+		expect(client, ENDPOINT_DOWN);
+		expect(client, ENDPOINT_UP);
+		peer = expect(server, ENDPOINT_UP);
+		send_string(client, ENDPOINT_MASTER, "again");
+		assert_int_equal(expect_data(server, "again"), peer);
+	}
+	endpoint_free(client);
+	endpoint_free(server);
+}
+
 static void pause_ms(long ms)
 {
 	nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
@@ -389,6 +409,7 @@ int main(void)
 		cmocka_unit_test(test_send_to_nobody),
 		cmocka_unit_test(test_peer_names),
 		cmocka_unit_test(test_server_restart_is_the_end),
+		cmocka_unit_test(test_dropped_peers_stay_away),
 		cmocka_unit_test(test_flood_loses_what_was_taken),
 		cmocka_unit_test(test_flood_hides_the_others),
 		cmocka_unit_test(test_descriptor_lies),

@@ -460,6 +460,17 @@ void endpoint_send(struct endpoint *e, uint32_t peer, const void *bytes, size_t 
 		e->dropped++;
 }
 
+void endpoint_drop_peers(struct endpoint *e)
+{
+	struct conn *c;
+
+	assert(e->is_server);
+	pthread_mutex_lock(&e->lock);
+	DL_FOREACH (e->conns, c)
+		conn_close(c);
+	pthread_mutex_unlock(&e->lock);
+}
+
 uint64_t endpoint_dropped(const struct endpoint *e)
 {
 	return e->dropped;

@@ -125,6 +125,12 @@ void endpoint_event_done(struct endpoint_event *event);
  */
 void endpoint_send(struct endpoint *e, uint32_t peer, const void *bytes, size_t len);
 
+/*
+ * Ends all connections of a server, whose peers are told so by it and connect anew; a DOWN of each
+ * follows. For a server that has forgotten what it has promised them.
+ */
+void endpoint_drop_peers(struct endpoint *e);
+
 /* How many messages endpoint_send has dropped, for statistics. */
 uint64_t endpoint_dropped(const struct endpoint *e);
 
