@@ -509,7 +509,7 @@ static bool hello_packet(struct node *n, struct moment now, size_t *master, stru
 
 static bool session_packet(struct node *n, struct moment now, size_t *master, struct packet *out)
 {
-	size_t bytes = 0;
+	size_t bytes = 0, renewal;
 
 	if (!n->links[n->master].up)
 		return false;
@@ -519,7 +519,10 @@ static bool session_packet(struct node *n, struct moment now, size_t *master, st
 		add_renewal(n, out, now);
 	if (!out->count && !channel_wants_packet(&n->channel, now))
 		return false;
+	renewal = out->count;
 	channel_fill(&n->channel, out, &bytes, now);
+	if (out->count > renewal) /* which a master acknowledges, whatever it has to do first */
+		expect_word(n, *master, patience(&n->links[*master]), now);
 	return true;
 }
 

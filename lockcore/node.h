@@ -46,11 +46,11 @@
 #define NODE_HELLO_NS (250 * NS_PER_MS)
 
 /*
- * How long nothing at all may be heard on a link after a HELLO, or after it went down, before
- * NODE_EVENT_SILENT (after a renewal it is the time of rule 14), and up to what this is doubled
- * while it goes on: masters that are only slow must not be given more work by it. A transport that
- * has connections does well to try a new one then, beside the old, and not to rely on a try that
- * goes on: both may be dead long before anybody says so.
+ * How long nothing at all may be heard on a link after a HELLO or a request, or after it went down,
+ * before NODE_EVENT_SILENT (after a renewal it is the time of rule 14), and up to what this is
+ * doubled while it goes on: masters that are only slow must not be given more work by it. A
+ * transport that has connections does well to try a new one then, beside the old, and not to rely
+ * on a try that goes on: both may be dead long before anybody says so.
  */
 #define NODE_SILENT_NS	   NS_PER_SEC
 #define NODE_SILENT_MAX_NS (8 * NS_PER_SEC)

@@ -58,8 +58,10 @@ somebody_holds() {
 	wait_until another_holds nobody "${1:-0}" || fail "nobody gets the lock: $(beliefs)"
 }
 
+# For people: what each says last, and of what it was the witness.
 beliefs() {
 	tail -n 1 "$WITNESS"/? | tr -s ' \n' ' '
+	cat "$T/log/believer-$FILE"-?
 }
 
 # handed_on FROM-NODE SINCE: somebody else gets the lock

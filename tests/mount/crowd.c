@@ -7,7 +7,8 @@
  *	crowd count KIND TOTAL WITNESS PATH...  TOTAL times one of them takes the lock of its PATH
  *	                                        and adds one to WITNESS/counter; KIND is flock,
  *	                                        posix, ofd, excl, or removed: a flock on a file
- *	                                        that its holder removes before he lets go
+ *	                                        that its holder removes before he lets go.
+ *	                                        Fewer times, if there is WITNESS/stop
  *
  * One process for each PATH; all PATHs are one file on several mounts. The witness of an overlap is
  * mkdir(WITNESS/inside), which needs no lock. Prints one line, exit 1 if what it says is bad.
@@ -92,6 +93,15 @@ static void leave(void)
 		bad("another one has left for us");
 }
 
+/* Enough, says who started us. */
+static bool stopped(void)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/stop", witness);
+	return access(path, F_OK) == 0;
+}
+
 static long add_one(long by)
 {
 	char path[4096], text[32] = "";
@@ -157,7 +167,7 @@ static void release(const char *kind, const char *path, int fd, long round)
 static void count(int self, const char *path, const char *kind, long total)
 {
 	pthread_barrier_wait(&shared->barrier);
-	while (atomic_load(&shared->done) < total && !atomic_load(&shared->bad)) {
+	while (atomic_load(&shared->done) < total && !atomic_load(&shared->bad) && !stopped()) {
 		int fd = take(kind, path);
 
 		enter();

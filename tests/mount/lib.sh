@@ -71,8 +71,11 @@ record() {
 	start_time "$1" && echo "$1 $START" >>"$T/pids"
 }
 
+# mounts [TYPE]: what is mounted at $T and below, the last first
 mounts() {
-	awk -v at="$T" '$5 == at || index($5, at "/") == 1 { print $5 }' /proc/self/mountinfo | tac
+	awk -v at="$T" -v type="${1:-}" \
+		'($5 == at || index($5, at "/") == 1) && index($0, " - " type) { print $5 }' \
+		/proc/self/mountinfo | tac
 }
 
 # The daemons first: a process that waits in a mount can only end when its daemon has.
@@ -354,8 +357,8 @@ run_case() {
 # Ended as they should, the daemons have said nothing of a sanitizer or an assertion.
 check_daemons() {
 	local dir log
-	for dir in $(mounts); do
-		[ "$dir" = "$T" ] || timeout -k 5 60 umount "$dir" || fail "umount $dir"
+	for dir in $(mounts fuse.dlock); do
+		timeout -k 5 60 umount "$dir" || fail "umount $dir"
 	done
 	if [ -e "$T/master.pid" ] && alive "$(pid_of master)"; then
 		kill -TERM "$(pid_of master)"

@@ -40,7 +40,7 @@ elsewhere() {
 	[ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]
 }
 
-# The kernel's limits for what has no answer are there for the internet: it would dial a minute.
+# in_place PID COMMAND...: in that process's network
 in_place() {
 	local pid=$1
 	shift
@@ -88,6 +88,11 @@ heal() {
 	for name in "${!ADDRESS[@]}"; do
 		ip link set "v-$name" up
 	done
+}
+
+# Its calls are answered, before anybody's patience ends.
+served() {
+	timeout -k 5 "$PATIENCE" stat -f "$T/$1" >/dev/null || fail "$1 is out"
 }
 
 # The TCP connections of a daemon that are established, as the router would see them: "port" each.

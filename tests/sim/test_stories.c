@@ -221,6 +221,20 @@ static void test_dead_link_is_not_noticed(void **state)
 	story_end(s);
 }
 
+/* Long before a renewal is due: a program waits, and only a connection of its own helps it. */
+static void test_request_into_a_dead_link_waits_for_a_renewal(void **state)
+{
+	struct sim *s = story_begin(1);
+	struct opened f = story_make(s, 0, "f", 0);
+
+	sim_run_for(s, NS_PER_SEC);
+	story_cut(s, 0, false, true);
+	story_flock(s, &f, LOCK_EXCLUSIVE, false);
+	sim_run_for(s, NODE_SILENT_NS + HOP);
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_SILENT], 1);
+	story_end(s);
+}
+
 static void test_two_nodes_with_one_id(void **state)
 {
 	struct sim *s = story_begin(1);
@@ -405,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_lapse_ends_waiting),
 		cmocka_unit_test(test_successor_does_not_wait_for_the_lapsed),
 		cmocka_unit_test(test_dead_link_is_not_noticed),
+		cmocka_unit_test(test_request_into_a_dead_link_waits_for_a_renewal),
 		cmocka_unit_test(test_two_nodes_with_one_id),
 		cmocka_unit_test(test_restarted_node_is_no_twin),
 		cmocka_unit_test(test_slow_store_makes_no_twin),
