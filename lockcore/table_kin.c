@@ -154,14 +154,23 @@ static void join_name(struct table *t, struct inode *inode, const struct dentry 
 	}
 }
 
-void lockset_join_kin(struct table *t, struct inode *inode)
+static void join_names(struct table *t, struct inode *inode)
 {
 	const struct dentry *d;
 
-	if (!S_ISREG(inode->mode))
-		return;
 	DL_FOREACH2 (inode->dentries, d, inode_next)
 		join_name(t, inode, d);
 	if (inode->last_name)
 		join_name(t, inode, inode->last_name);
+}
+
+void lockset_join_kin(struct table *t, struct inode *inode)
+{
+	bool had_locks = inode->locks != NULL;
+
+	if (!S_ISREG(inode->mode))
+		return;
+	join_names(t, inode);
+	if (!had_locks && inode->locks)
+		join_names(t, inode); /* and those who came before the first that has locks */
 }

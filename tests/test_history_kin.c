@@ -162,6 +162,21 @@ static void test_a_symbolic_link_ties_strangers_together(void **state)
 
 /* ---- Together, and apart ---- */
 
+/* Inode 100 and inode 101 have lost a name each that inode 102 has had, and only 101 has locks. */
+static void test_kin_without_locks_is_left_behind(void **state)
+{
+	opens(0, 0, 1, A, NEW, 0, 100);
+	unlinks(0, 2, 3, A, 0);
+	opens(1, 4, 5, B, NEW, 0, 101);
+	excludes(1, 6, 0);
+	unlinks(1, 8, 9, B, 0);
+	opens(2, 10, 11, A, NEW, 0, 102);
+	renames(2, 12, 13, A, B, 0)->kind = OP_LINK;
+	unlinks(2, 14, 15, A, 0);
+	excludes(0, 16, EAGAIN);
+	last_gets(EAGAIN, 0);
+}
+
 /* Each was granted under a name of its own: both stay, and who comes waits for both. */
 static void test_two_locked_files_of_one_name_free_one(void **state)
 {
@@ -309,6 +324,7 @@ int main(void)
 		NAMES_TEST(test_a_late_locker_is_alone_with_the_old_file),
 		NAMES_TEST(test_two_old_files_have_two_locks),
 		NAMES_TEST(test_a_symbolic_link_ties_strangers_together),
+		NAMES_TEST(test_kin_without_locks_is_left_behind),
 		NAMES_TEST(test_two_locked_files_of_one_name_free_one),
 		NAMES_TEST(test_files_stay_together_without_a_lock),
 		NAMES_TEST(test_files_part_between_release_and_grant),

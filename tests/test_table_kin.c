@@ -179,6 +179,24 @@ static void test_replaced_file_that_nobody_uses_brings_locks_along(void **state)
 	lock_refused(t, flock_want(4, file_of(t, 4, "f"), X, 0));
 }
 
+/* Of two names the one that was made first has old files, but no locks yet. */
+static void test_kin_without_locks_is_left_behind(void **state)
+{
+	struct table *t = *state;
+	uint64_t f = file_of(t, 1, "f"), g = file_of(t, 2, "g"), both;
+	struct table_make make = make_in(3, ROOT_INO, "g");
+	struct attr attr;
+
+	unlink_name(t, "f");
+	lock_granted(t, flock_want(2, g, X, 0));
+	unlink_name(t, "g");
+	both = file_of(t, 3, "f");
+	assert_ok(table_link(t, both, &make, at(0), &attr));
+	unlink_name(t, "f");
+	lock_refused(t, flock_want(1, f, X, 0));
+	table_check(t);
+}
+
 static void test_link_of_another_file_forgets_the_holder(void **state)
 {
 	struct table *t = *state;
@@ -355,6 +373,7 @@ int main(void)
 		TABLE_TEST(test_locked_file_moved_over_a_locked_one_frees_one),
 		TABLE_TEST(test_moved_symbolic_link_ties_strangers_together),
 		TABLE_TEST(test_replaced_file_that_nobody_uses_brings_locks_along),
+		TABLE_TEST(test_kin_without_locks_is_left_behind),
 		TABLE_TEST(test_link_of_another_file_forgets_the_holder),
 		TABLE_TEST(test_other_names_share_the_lock),
 		TABLE_TEST(test_one_process_on_both_files_unlocks_too_much),

@@ -75,9 +75,8 @@ static void merge(struct state *s, uint32_t a, uint32_t b)
 			s->inode[i].lockset = a < b ? a : b;
 }
 
-bool kin_join(struct state *s, uint32_t id)
+static bool join_once(struct state *s, const struct inode *inode)
 {
-	const struct inode *inode = inode_get(s, id);
 	bool joined = false;
 
 	for (uint32_t i = 0; i < s->inodes && inode->type == TYPE_FILE; i++) {
@@ -90,6 +89,15 @@ bool kin_join(struct state *s, uint32_t id)
 		merge(s, kin->lockset, inode->lockset);
 		joined = true;
 	}
+	return joined;
+}
+
+bool kin_join(struct state *s, uint32_t inode)
+{
+	bool joined = join_once(s, inode_get(s, inode));
+
+	if (joined) /* with one that has locks: and those before it */
+		join_once(s, inode_get(s, inode));
 	return joined;
 }
 
@@ -174,7 +182,7 @@ static bool restart(struct state *s)
 	before = *s;
 	for (uint32_t i = 0; i < s->inodes; i++)
 		s->inode[i].lockset = s->inode[i].id;
-	for (uint32_t i = 0; i < s->inodes; i++)
+	for (uint32_t i = s->inodes; i-- > 0;)
 		kin_join(s, s->inode[i].id);
 	return memcmp(before.inode, s->inode, sizeof(s->inode)) != 0;
 }
