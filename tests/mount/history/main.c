@@ -11,7 +11,8 @@
 #include "check.h"
 #include "driver.h"
 
-#define EXIT_USAGE 64
+#define EXIT_UNDECIDED 3
+#define EXIT_USAGE     64
 
 /* Beyond so many states at the end of a round, one client looks at everything, which leaves few. */
 #define STATES_SURVEY 8
@@ -31,6 +32,7 @@ struct run {
 	size_t round, ops, most_states;
 	size_t made[OP_KINDS], good[OP_KINDS];
 	double checking; /* seconds */
+	bool undecided;
 };
 
 static const char usage[] =
@@ -41,7 +43,8 @@ static const char usage[] =
 	"and die at random. Every call and its result is recorded, and checked against a\n"
 	"naive model of files and locks: is there an order of the calls that explains all\n"
 	"results? If not, the seed and the calls that contradict each other are printed, and\n"
-	"the status is 1. The mounts must not have d0 and d1 in them.\n"
+	"the status is 1; 3 if there were too many orders to look at all of them, which\n"
+	"says nothing. The mounts must not have d0 and d1 in them.\n"
 	"\n"
 	"  --mount DIR    a mount; given three times (the same directory with --local)\n"
 	"  --seed N       of the random numbers (default: the time). The same seed makes the\n"
@@ -107,6 +110,7 @@ static bool check_round(struct run *run, struct op *ops, size_t count)
 	printf("round %zu of seed %" PRIu64 ": %s\n", run->round, run->options.driver.seed,
 	       verdict == VERDICT_WRONG ? "no order of these calls explains their results"
 					: "too many states to check");
+	run->undecided = verdict != VERDICT_WRONG;
 	if (verdict == VERDICT_WRONG)
 		checker_explain(run->checker, ops, count, stuck, stdout);
 	if (run->options.record)
@@ -337,5 +341,5 @@ int main(int argc, char **argv)
 	good = run.options.check ? check_file(&run) : make_history(&run);
 	summary(&run);
 	checker_free(run.checker);
-	return good ? 0 : 1;
+	return good ? 0 : run.undecided ? EXIT_UNDECIDED : 1;
 }
