@@ -51,6 +51,11 @@ uint64_t node_instance(const struct node *n)
 	return n->instance;
 }
 
+int64_t node_lease(const struct node *n)
+{
+	return n->lease_ns;
+}
+
 int64_t node_belief_end(const struct node *n)
 {
 	return n->state == NODE_OPEN ? n->belief_ns : 0;
@@ -95,7 +100,7 @@ void node_push(struct node *n, const struct message *m)
 
 void node_lapse(struct node *n, struct moment now)
 {
-	struct node_event event = {.kind = NODE_EVENT_LAPSED, .lease_ns = n->lease_ns};
+	struct node_event event = {.kind = NODE_EVENT_LAPSED};
 
 	assert(n->state == NODE_OPEN);
 	event.held = kept_lapse(n, n->config.fence);

@@ -136,8 +136,8 @@ bool node_next_packet(struct node *n, struct moment now, size_t *master, struct 
 enum node_event_kind {
 	NODE_EVENT_OPENED,  /* a session began; lease_ns */
 	NODE_EVENT_RESUMED, /* a master that was restarted, or another one, has it now; epoch */
-	/* The lease (of lease_ns) is lost, and with it `held` names and locks (contract 6.1). */
-	NODE_EVENT_LAPSED,
+	NODE_EVENT_LAPSED,  /* the lease is lost, and with it `held` names and locks (contract 6.1)
+			     */
 	/* The node id's earlier session must end first; lease_ns is its rest. own: it is the one
 	 * that this node itself has lost. */
 	NODE_EVENT_TAKEN,
@@ -236,6 +236,8 @@ size_t node_held(const struct node *n, struct node_held *out, size_t max);
 
 bool node_is_open(const struct node *n);
 uint64_t node_instance(const struct node *n);
+/* Of the session, or of the last one; 0: none yet. */
+int64_t node_lease(const struct node *n);
 /* Until when this node believes in its session; 0: it does not. */
 int64_t node_belief_end(const struct node *n);
 

@@ -8,6 +8,9 @@
 
 #include "story.h"
 
+/* How long a master lets a renewal wait at most (protocol.md): for its next swap. */
+#define SWAP_NS NS_PER_SEC
+
 #define FENCER	 1
 #define HELD_MAX 8
 #define PERCENT	 (STORY_LEASE_NS / 100)
@@ -115,7 +118,7 @@ static void test_renewal_does_not_call_it_off(void **state)
 		run_to(s, end - (100 - at_percent[i]) * PERCENT);
 		assert_int_not_equal(fence(s), NODE_FENCE_NONE);
 		story_cut(s, FENCER, false, false);
-		sim_run_for(s, NODE_HELLO_NS + MASTER_SWAP_NS);
+		sim_run_for(s, NODE_HELLO_NS + SWAP_NS);
 		if (at_percent[i] < 99)
 			assert_int_equal(fence(s), NODE_FENCE_NONE);
 		sim_run_for(s, 3 * STORY_LEASE_NS);
