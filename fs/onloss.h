@@ -3,8 +3,8 @@
  * Onloss: the loop's half of onloss=kill (contract 6.2): when which signal goes to whom. The
  * timeline stands in lockcore/node.h, fence.h sends the signals.
  *
- * While holders are being stopped, close(2) does not wait for a master: the end of a process that
- * has fcntl locks closes its files, and would not come about before the lease's.
+ * While holders are being stopped, close(2) does not wait for a master: a process that ends closes
+ * its files one after the other, and with fcntl locks on many of them would outlive the lease.
  *
  * With onloss=none nothing here does anything.
  */
