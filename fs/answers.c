@@ -235,6 +235,14 @@ void fs_answer(struct fs *fs, const struct node_answer *answer)
 	if (answer->kind == MESSAGE_OPEN && answer->status == STATUS_STALE)
 		remember_stale(fs, a);
 	if (answer->status == STATUS_OK)
+		onloss_made(fs, a);
+	if (a->flush)
+		onloss_flushed(fs, a);
+	if (!a->req) {
+		free(a); /* the kernel has its answer */
+		return;
+	}
+	if (answer->status == STATUS_OK)
 		answer_ok(fs, a, answer);
 	else
 		fuse_reply_err(a->req, a->flush ? 0 : errors_errno(answer->kind, answer->status));

@@ -62,8 +62,11 @@ void fs_ask_as(struct asked *a, const struct message *m)
 	uint64_t call = node_submit(fs->node, m, a, loop_now());
 
 	if (call) {
-		/* The answer comes from the loop later, so req is still ours. */
+		/* The answer comes from the loop later, so req and a are still ours. */
 		fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)call);
+		onloss_makes(fs, a, m);
+		if (a->flush)
+			onloss_flush(fs, a);
 	} else {
 		fuse_reply_err(req, errors_errno(m->kind, STATUS_NO_MEMORY));
 		free(a);

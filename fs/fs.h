@@ -10,6 +10,9 @@
  *	xattr_text.c  the attributes as text
  *	ask.c       a request as a call of the core
  *	answers.c   the core's answers, to the kernel
+ *	onloss.c    when holders are stopped before the lease ends
+ *	fence.c     a thread that stops them: holders.c finds them, in what process.c reads
+ *	makers.c    which processes made held names
  *	notify.c    a thread that makes the kernel tell inotify(7) of what other nodes did
  *	own.c       the requests that this thread causes, answered from memory
  *	errors.c    the one table of errno
@@ -25,6 +28,7 @@
 
 #include "fs/caller.h"
 #include "fs/notify.h"
+#include "fs/onloss.h"
 #include "fs/options.h"
 #include "fs/xattr_text.h"
 #include "lockcore/node.h"
@@ -53,6 +57,7 @@ struct fs {
 	struct callers *callers;
 	struct fuse_session *session; /* NULL: not made yet, or ended */
 	struct notify *notify;	      /* NULL: none could be made */
+	struct onloss onloss;
 	bool mounted;
 	bool ready;	     /* the kernel has said INIT and agreed */
 	char refused[160];   /* why the kernel will not do, from INIT */
@@ -76,6 +81,8 @@ struct asked {
 	enum xattr xattr; /* GETINFO: which is wanted; XATTR_END: the list */
 	off_t offset;	  /* READDIR */
 	fuse_ino_t ino;	  /* READDIR: of the directory */
+	pid_t maker;	  /* onloss=kill: who makes a held name by this */
+	struct asked *prev, *next; /* onloss.flushes */
 };
 
 /* ask.c */

@@ -153,6 +153,7 @@ static int make_node(struct fs *fs)
 		.idle_ns = fs->options.idle_ns,
 		.ttl_ns = fs->options.ttl_ns,
 		.watch_all = fs->options.inotify_all,
+		.fence = fs->options.onloss_kill,
 	};
 
 	memcpy(config.id, fs->options.node, sizeof(config.id));
@@ -204,6 +205,14 @@ static void stop_notify(struct fs *fs)
 	fs->notify = NULL;
 }
 
+/* Unlike inotify, this is what somebody relies on: without it there is no mount. */
+static int start_onloss(struct fs *fs)
+{
+	const char *why = NULL;
+
+	return onloss_start(fs, &why) < 0 ? cannot(fs->options.mountpoint, why) : 0;
+}
+
 /* A session first: a mount that nobody could use is worse than none. */
 static int start(struct fs *fs)
 {
@@ -219,6 +228,8 @@ static int start(struct fs *fs)
 	if (!status)
 		status = mount_session(fs);
 	if (!status)
+		status = start_onloss(fs);
+	if (!status)
 		start_notify(fs);
 	return status;
 }
@@ -229,6 +240,7 @@ static void stop(struct fs *fs)
 		fuse_session_unmount(fs->session);
 	fs->mounted = false;
 	stop_notify(fs);
+	onloss_stop(fs);
 	if (fs->node && fs->endpoints[0])
 		fs_serve_until_left(fs);
 	for (size_t i = 0; i < fs->options.master_count; i++)

@@ -28,6 +28,11 @@ static const char help[] =
 	"                  (default: the cluster's lease)\n"
 	"  -o inotify=removal|all  what inotify tells of other nodes' doings: the end of files\n"
 	"                  that were looked at here, or also what is made (removal)\n"
+	"  -o onloss=none|kill  what becomes of the programs that hold something when no master\n"
+	"                  renews the lease: nothing, or SIGTERM after 60 % of it and SIGKILL\n"
+	"                  after 85 %, so that they have ended before another node can have it;\n"
+	"                  everybody counts who has a locked file open or has made a lock file,\n"
+	"                  but not processes in other PID namespaces, or process 1 (none)\n"
 	"  -o OPTION       also those of FUSE: see mount.fuse3(8); allow_other and\n"
 	"                  default_permissions are always on\n"
 	"  --help, --version\n"
@@ -37,7 +42,7 @@ static const char help[] =
 /* What fuse_opt_parse fills; texts are checked afterwards, so that errors can name them. */
 struct raw {
 	struct options *o;
-	char *node, *idle, *timeo, *ttl, *inotify;
+	char *node, *idle, *timeo, *ttl, *inotify, *onloss;
 	int foreground, help, version;
 	const char *extra; /* an argument too many, or an option nobody knows */
 };
@@ -48,12 +53,12 @@ struct raw {
 	}
 
 static const struct fuse_opt specs[] = {
-	OPT("node=%s", node),	OPT("idle=%s", idle),
-	OPT("timeo=%s", timeo), OPT("ttl=%s", ttl),
-	OPT("-f", foreground),	OPT("--help", help),
-	OPT("-h", help),	OPT("--version", version),
-	OPT("-V", version),	OPT("inotify=%s", inotify),
-	FUSE_OPT_END,
+	OPT("node=%s", node),	  OPT("idle=%s", idle),
+	OPT("timeo=%s", timeo),	  OPT("ttl=%s", ttl),
+	OPT("-f", foreground),	  OPT("--help", help),
+	OPT("-h", help),	  OPT("--version", version),
+	OPT("-V", version),	  OPT("inotify=%s", inotify),
+	OPT("onloss=%s", onloss), FUSE_OPT_END,
 };
 
 static int bad_usage(const char *what, const char *on, const char *why)
@@ -133,6 +138,14 @@ static int take_inotify(struct options *o, const char *what)
 	return -1;
 }
 
+static int take_onloss(struct options *o, const char *what)
+{
+	if (what && strcmp(what, "none") != 0 && strcmp(what, "kill") != 0)
+		return bad_usage("-o onloss=", what, "neither none nor kill");
+	o->onloss_kill = what && !strcmp(what, "kill");
+	return -1;
+}
+
 static int check(struct options *o, const struct raw *raw)
 {
 	int status = -1;
@@ -153,6 +166,8 @@ static int check(struct options *o, const struct raw *raw)
 		status = take_node(o, raw->node);
 	if (status < 0)
 		status = take_inotify(o, raw->inotify);
+	if (status < 0)
+		status = take_onloss(o, raw->onloss);
 	if (status < 0 && raw->timeo && !o->timeo_ns)
 		status = bad_usage("-o timeo=", raw->timeo, "must be more than 0");
 	return status;
@@ -182,6 +197,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	free(raw.timeo);
 	free(raw.ttl);
 	free(raw.inotify);
+	free(raw.onloss);
 	return status;
 }
 

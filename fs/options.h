@@ -24,6 +24,7 @@ struct options {
 	int64_t ttl_ns;	  /* 0: none */
 	int64_t timeo_ns; /* 0: the lease */
 	bool inotify_all; /* tell of what other nodes make, and not only of what they remove */
+	bool onloss_kill; /* stop the holders before the lease ends (contract 6.2) */
 	bool foreground;
 	struct fuse_args fuse; /* what is left, for libfuse */
 };

@@ -16,7 +16,7 @@
 /* How long a mount waits for a first session where nobody answers, if timeo= does not say. */
 #define START_NS (10 * NS_PER_SEC)
 
-enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ENDPOINTS };
+enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ONLOSS, FD_ENDPOINTS };
 
 /* ---- Inputs ---- */
 
@@ -149,10 +149,19 @@ static unsigned drain(struct fs *fs)
 			endpoint_redial(fs->endpoints[event.master]);
 		events |= 1u << event.kind;
 	}
+	onloss_turn(fs);
 	return events;
 }
 
 /* ---- The loop ---- */
+
+static int64_t deadline(const struct fs *fs, int64_t until_ns)
+{
+	int64_t at = node_deadline(fs->node), onloss_at = onloss_deadline(fs);
+
+	at = at < onloss_at ? at : onloss_at;
+	return at < until_ns ? at : until_ns;
+}
 
 /*
  * One turn: waits until something is to do, at most until the moment given, and does it. *sig is a
@@ -162,7 +171,6 @@ static unsigned turn(struct fs *fs, int64_t until_ns, int *sig)
 {
 	struct pollfd fds[FD_ENDPOINTS + NODE_MASTERS_MAX];
 	size_t count = FD_ENDPOINTS + fs->options.master_count;
-	int64_t at = node_deadline(fs->node);
 	unsigned events;
 
 	fds[FD_FUSE] = (struct pollfd){
@@ -171,12 +179,13 @@ static unsigned turn(struct fs *fs, int64_t until_ns, int *sig)
 	};
 	fds[FD_TIMER] = (struct pollfd){.fd = fs->loop.timer_fd, .events = POLLIN};
 	fds[FD_SIGNAL] = (struct pollfd){.fd = fs->loop.signal_fd, .events = POLLIN};
+	fds[FD_ONLOSS] = (struct pollfd){.fd = onloss_fd(fs), .events = POLLIN};
 	for (size_t i = 0; i < fs->options.master_count; i++)
 		fds[FD_ENDPOINTS + i] = (struct pollfd){
 			.fd = fs->endpoints[i] ? endpoint_fd(fs->endpoints[i]) : -1,
 			.events = POLLIN,
 		};
-	loop_arm(&fs->loop, at < until_ns ? at : until_ns);
+	loop_arm(&fs->loop, deadline(fs, until_ns));
 	if (poll(fds, count, -1) < 0)
 		return 0; /* EINTR: nothing but a debugger's doing */
 	if (fds[FD_TIMER].revents)

@@ -54,6 +54,11 @@ uint64_t node_instance(const struct node *n)
 	return n->instance;
 }
 
+int64_t node_lease(const struct node *n)
+{
+	return n->lease_ns;
+}
+
 int64_t node_belief_end(const struct node *n)
 {
 	return n->state == NODE_OPEN ? n->belief_ns : 0;
@@ -101,6 +106,8 @@ void node_lapse(struct node *n, struct moment now)
 	struct node_event event = {.kind = NODE_EVENT_LAPSED};
 
 	assert(n->state == NODE_OPEN);
+	event.held = kept_lapse(n, n->config.fence);
+	n->fence = n->lost ? NODE_FENCE_LOST : NODE_FENCE_NONE;
 	n->state = NODE_JOINING;
 	n->last_instance = n->instance++;
 	n->said_hello = false;
@@ -110,7 +117,6 @@ void node_lapse(struct node *n, struct moment now)
 	n->hello_at_ns = now.boot_ns;
 	n->taken_until_ns = 0;
 	channel_deinit(&n->channel);
-	event.held = kept_lapse(n);
 	node_calls_lapse(n);
 	tell(n, event);
 }
@@ -399,6 +405,7 @@ static void check_doubt(struct node *n, struct moment now)
 void node_tick(struct node *n, struct moment now)
 {
 	node_check_belief(n, now);
+	fence_tick(n, now);
 	check_doubt(n, now);
 	check_silence(n, now);
 	channel_tick(&n->channel, now);
@@ -420,8 +427,8 @@ int64_t node_deadline(const struct node *n)
 	if (n->state == NODE_LEFT)
 		return at;
 	if (n->state == NODE_OPEN)
-		at = earlier(earlier(at, n->belief_ns), n->doubt_at_ns);
-	if (link_up(n, 0, &any))
+		at = earlier(earlier(at, fence_deadline(n)), earlier(n->belief_ns, n->doubt_at_ns));
+	if (n->fence != NODE_FENCE_LOST && link_up(n, 0, &any))
 		at = earlier(at, n->hello_at_ns);
 	if (n->state == NODE_OPEN && n->links[n->master].up)
 		at = earlier(earlier(at, n->renew_at_ns), channel_deadline(&n->channel));
@@ -436,7 +443,8 @@ void node_leave(struct node *n, struct moment now)
 	if (n->state == NODE_LEAVING || n->state == NODE_LEFT)
 		return;
 	if (n->state == NODE_OPEN) {
-		kept_lapse(n);
+		kept_lapse(n, false);
+		n->fence = NODE_FENCE_NONE;
 		channel_deinit(&n->channel);
 		patience = NODE_LEAVE_NS;
 	}
@@ -499,7 +507,8 @@ static void add_renewal(struct node *n, struct packet *p, struct moment now)
 /* A HELLO travels alone, since it may go to another master than the session's. */
 static bool hello_packet(struct node *n, struct moment now, size_t *master, struct packet *out)
 {
-	if (now.boot_ns < n->hello_at_ns || !link_up(n, n->hello_to, master))
+	if (n->fence == NODE_FENCE_LOST || now.boot_ns < n->hello_at_ns ||
+	    !link_up(n, n->hello_to, master))
 		return false;
 	n->hello_to = *master + 1;
 	expect_word(n, *master, patience(&n->links[*master]), now);

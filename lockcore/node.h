@@ -23,9 +23,14 @@
  *	 0.00+ the master receives it: the session expires W = 10.25 after this, at the earliest
  *	 2.50  the next renewal is lost; so are all that follow
  *	 5.75  1.3 periods without acknowledgement: the node says HELLO to any master it reaches
+ *	 6.00  NODE_FENCE_WARN: with onloss=kill (contract 6.2) the holders get SIGTERM
+ *	 8.50  NODE_FENCE_KILL: those that are left get SIGKILL, and whoever comes after them,
+ *	       so that all are gone by 10.00; an acknowledgement until then calls both off
  *	10.00  the node stops believing: its descriptors give EIO, lock calls that wait fail
  *	10.20  the latest this can be on the master's clock, each clock being off by 1 %
  *	10.25+ the master deletes the session durably, then frees and grants what it held
+ * Lost before that time, or looked at after it (the node was paused), the session goes to
+ * NODE_FENCE_LOST: holders that are left get SIGKILL, and until then no master hears BYE.
  */
 #ifndef LOCKCORE_NODE_H
 #define LOCKCORE_NODE_H
@@ -69,6 +74,7 @@ struct node_config {
 	int64_t idle_ns;	/* for the names made here (contract 4.3) */
 	int64_t ttl_ns;		/* for those that are held (4.4); 0: none */
 	bool watch_all;		/* hear of the names that others make, too (contract 2.4) */
+	bool fence;		/* holders are to be stopped: node_fence tells when */
 	uint64_t instance_base; /* random, new at each start; sessions are numbered from it */
 };
 
@@ -205,10 +211,46 @@ bool node_dir_is_elsewhere(struct node *n, const struct node_step *step);
 /* Does a program wait for a call during which the kernel may have the inode locked? */
 bool node_may_lock(const struct node *n, uint64_t ino);
 
+/* ---- Stopping the holders in time (contract 6.2), with config.fence ---- */
+
+#define NODE_FENCE_WARN_PERCENT 60 /* of the lease, without an acknowledged renewal */
+#define NODE_FENCE_KILL_PERCENT 85
+
+/*
+ * As of the last input or tick. node_deadline knows of each change, and what is held is asked for
+ * anew as long as it lasts: a grant may still come in.
+ */
+enum node_fence {
+	NODE_FENCE_NONE,
+	NODE_FENCE_WARN,
+	NODE_FENCE_KILL,
+	/* The session has lapsed with something held. No new one is begun, and no master hears that
+	 * this one is over, before node_fenced. */
+	NODE_FENCE_LOST,
+};
+
+enum node_fence node_fence(const struct node *n);
+/* The holders of the lapsed session have been stopped, or never will be: go on. Fine if nobody
+ * waits for that. With stopped unset no BYE is said for it, and its lease runs out at the master. */
+void node_fenced(struct node *n, bool stopped, struct moment now);
+
+/* What the session holds, or held when it lapsed (NODE_FENCE_LOST). */
+struct node_held {
+	uint64_t ino;
+	/* Not 0: the file has a held name, made by this process as its request said. 0: locks of
+	 * the file are held, through descriptors of this node. */
+	uint32_t maker;
+};
+
+/* Fills in up to max of them. Returns how many there are. */
+size_t node_held(const struct node *n, struct node_held *out, size_t max);
+
 /* ---- Looking ---- */
 
 bool node_is_open(const struct node *n);
 uint64_t node_instance(const struct node *n);
+/* Of the session, or of the last one; 0: none yet. */
+int64_t node_lease(const struct node *n);
 /* Until when this node believes in its session; 0: it does not. */
 int64_t node_belief_end(const struct node *n);
 

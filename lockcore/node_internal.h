@@ -6,6 +6,7 @@
  *	node_call.c  the programs' requests and their answers
  *	node_kept.c  what the session keeps: records of files, handles; what is reclaimed
  *	node_locks.c the locks among it
+ *	node_fence.c when holders are to be stopped, and of what
  *	node_sight.c  the names that its programs have seen, and the notices of their end
  */
 #ifndef LOCKCORE_NODE_INTERNAL_H
@@ -84,6 +85,7 @@ struct kept {
 	bool gone;	     /* only the memory of its end */
 	struct node_handle *handles;
 	struct range *locks[2]; /* by kind; client is 0 */
+	struct kept *next;	/* node.lost */
 };
 
 /* A name that has been seen, and is believed to exist. */
@@ -141,6 +143,8 @@ struct node {
 	struct node_handle *handles;
 	struct node_handle *lapsed;
 	struct kept *kept;
+	enum node_fence fence;
+	struct kept *lost; /* NODE_FENCE_LOST: names and locks that the last session held */
 
 	struct sight *sights, *dirs, *told, *untold;
 	struct attr root; /* as last known; ino 0: not yet */
@@ -180,10 +184,19 @@ uint64_t kept_version(struct node *n, uint64_t ino);
 bool kept_add_handle(struct node *n, const struct message *request, const struct message *reply);
 void kept_close(struct node *n, struct node_handle *h);
 void kept_reclaim(struct node *n);
-/* The session lapsed: handles stay, with their attributes; all else goes. Returns how many names
- * and locks. */
-size_t kept_lapse(struct node *n);
+/* The session lapsed: handles stay, with their attributes; all else goes, or with remember what
+ * was held to node.lost. Returns how many names and locks. */
+size_t kept_lapse(struct node *n, bool remember);
+/* How many of the record's names the file has. */
+size_t kept_names(const struct kept *k);
+/* How many names and locks of the session are in the record. */
+size_t kept_held(const struct kept *k, uint64_t instance);
+void kept_forget_lost(struct node *n);
 void kept_free(struct node *n);
+
+/* node_fence.c */
+void fence_tick(struct node *n, struct moment now);
+int64_t fence_deadline(const struct node *n);
 
 /* node_sight.c */
 /* What a reply says of names. */

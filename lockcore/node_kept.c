@@ -30,15 +30,21 @@ struct node_handle *node_handle_find(struct node *n, uint64_t id)
 	return h;
 }
 
-static void kept_drop(struct node *n, struct kept *k)
+/* Out of the hash already. */
+static void kept_destroy(struct kept *k)
 {
 	assert(!k->handles);
-	HASH_DEL(n->kept, k);
 	range_drop_all(&k->locks[LOCK_FLOCK]);
 	range_drop_all(&k->locks[LOCK_RANGE]);
 	free(k->content);
 	free(k->names);
 	free(k);
+}
+
+static void kept_drop(struct node *n, struct kept *k)
+{
+	HASH_DEL(n->kept, k);
+	kept_destroy(k);
 }
 
 static struct kept *kept_make(struct node *n, uint64_t ino)
@@ -397,14 +403,19 @@ void kept_reclaim(struct node *n)
 
 /* ---- The end of the session ---- */
 
-static size_t count_held(const struct node *n, const struct kept *k)
+/* Of a file that has lost its last name the record still has that (rule 7). */
+size_t kept_names(const struct kept *k)
+{
+	return k->names && k->attr.nlink ? k->names->count : 0;
+}
+
+size_t kept_held(const struct kept *k, uint64_t instance)
 {
 	const struct range *r;
 	size_t held = 0;
 
-	for (size_t i = 0; k->names && i < k->names->count; i++)
-		held += k->names->links[i].holder == n->instance;
-
+	for (size_t i = 0; i < kept_names(k); i++)
+		held += k->names->links[i].holder == instance;
 	DL_FOREACH (k->locks[LOCK_FLOCK], r)
 		held++;
 	DL_FOREACH (k->locks[LOCK_RANGE], r)
@@ -412,15 +423,33 @@ static size_t count_held(const struct node *n, const struct kept *k)
 	return held;
 }
 
+static void kept_lose(struct node *n, struct kept *k)
+{
+	HASH_DEL(n->kept, k);
+	lose_content(k);
+	LL_PREPEND(n->lost, k);
+}
+
+void kept_forget_lost(struct node *n)
+{
+	struct kept *k, *next;
+
+	LL_FOREACH_SAFE (n->lost, k, next)
+		kept_destroy(k);
+	n->lost = NULL;
+}
+
 /* The handles stay, for fstat and close. */
-size_t kept_lapse(struct node *n)
+size_t kept_lapse(struct node *n, bool remember)
 {
 	struct node_handle *h, *next_handle;
 	struct kept *k, *next;
 	size_t held = 0;
 
 	HASH_ITER (hh, n->kept, k, next) {
-		held += count_held(n, k);
+		size_t of_this = kept_held(k, n->instance);
+
+		held += of_this;
 		DL_FOREACH_SAFE (k->handles, h, next_handle) {
 			DL_DELETE(k->handles, h);
 			h->attr = k->attr;
@@ -428,7 +457,10 @@ size_t kept_lapse(struct node *n)
 			h->lapsed = true;
 			DL_APPEND(n->lapsed, h);
 		}
-		kept_drop(n, k);
+		if (of_this && remember)
+			kept_lose(n, k);
+		else
+			kept_drop(n, k);
 	}
 	return held;
 }
@@ -437,7 +469,8 @@ void kept_free(struct node *n)
 {
 	struct node_handle *h, *next;
 
-	kept_lapse(n);
+	kept_lapse(n, false);
+	kept_forget_lost(n);
 	HASH_ITER (hh, n->handles, h, next)
 		kept_close(n, h);
 }

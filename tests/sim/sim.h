@@ -147,7 +147,8 @@ struct sim {
 	uint64_t takeovers, highest_epoch;
 	uint64_t instances;
 	uint64_t events_run, answers, packets;
-	int64_t hold_ns; /* stories: how long a packet travels */
+	int64_t hold_ns;   /* stories: how long a packet travels */
+	bool holders_stay; /* stories: nobody stops the holders of a session that was lost */
 };
 
 /* ---- sim.c ---- */

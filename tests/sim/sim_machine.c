@@ -131,6 +131,7 @@ void sim_start_node(struct sim *s, size_t i)
 		.timeo_ns = s->config.timeo_ns,
 		.idle_ns = s->config.idle_ns,
 		.watch_all = i % 2 == 1,
+		.fence = i % 2 == 1,
 		.instance_base = ++s->instances << 20,
 	};
 
@@ -216,6 +217,8 @@ void sim_node_loop(struct sim *s, size_t i)
 		node_tells(s, i, &event);
 	while ((notice = node_next_notice(n)))
 		node_notices(s, i, notice);
+	if (node_fence(n) == NODE_FENCE_LOST && !s->holders_stay)
+		node_fenced(n, i != 1, now);
 	set_wake(s, i, node_deadline(n));
 }
 
