@@ -194,6 +194,20 @@ static void test_two_locked_files_of_one_name_free_one(void **state)
 	last_gets(0, EAGAIN);
 }
 
+/* Two who would exclude each other have got together: what each has it may ask for again. */
+static void test_who_has_a_range_is_refused_it(void **state)
+{
+	all_open(0);
+	locks(0, 4, MODE_EXCLUSIVE, 2, 0);
+	opens(1, 6, 7, B, NEW, 0, 101);
+	bytes(locks(1, 8, MODE_EXCLUSIVE, 2, 0), 2, 3);
+	renames(2, 10, 11, B, A, 0);
+	locks(1, 12, MODE_EXCLUSIVE, 2, 0);
+	right();
+	ops[count - 1].arg[0] = MODE_SHARED;
+	last_gets(EAGAIN, 0);
+}
+
 static void test_files_stay_together_without_a_lock(void **state)
 {
 	made_again(A);
@@ -326,6 +340,7 @@ int main(void)
 		NAMES_TEST(test_a_symbolic_link_ties_strangers_together),
 		NAMES_TEST(test_kin_without_locks_is_left_behind),
 		NAMES_TEST(test_two_locked_files_of_one_name_free_one),
+		NAMES_TEST(test_who_has_a_range_is_refused_it),
 		NAMES_TEST(test_files_stay_together_without_a_lock),
 		NAMES_TEST(test_files_part_between_release_and_grant),
 		NAMES_TEST(test_a_question_does_not_bring_files_together),

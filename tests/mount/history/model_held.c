@@ -96,6 +96,16 @@ bool is_held(struct state *s, const struct wait *want)
 	return false;
 }
 
+bool has_already(struct state *s, const struct wait *want)
+{
+	const struct range *r = range_get(s, want->inode, want->owner);
+
+	for (int i = 0; want->range && r && i < BYTES; i++)
+		if ((want->bytes >> i & 1) && r->mode[i] != want->mode)
+			return false;
+	return want->range && r;
+}
+
 /* Does the waiter wait for what this owner holds? */
 static bool waits_for(struct state *s, const struct wait *waiter, uint32_t owner)
 {

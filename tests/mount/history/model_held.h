@@ -19,6 +19,11 @@ void range_set(struct state *s, const struct wait *want);
 bool range_conflicts(struct state *s, const struct range *r, const struct wait *want);
 /* Does somebody hold what is in the way of this? */
 bool is_held(struct state *s, const struct wait *want);
+/*
+ * Is it a range that the owner has? Then it is granted, whatever others have whose locks have been
+ * put together with these; but perhaps not if it was taken through another descriptor.
+ */
+bool has_already(struct state *s, const struct wait *want);
 
 /* What a call asks for by this description. */
 struct wait wanted(struct state *s, const struct op *op, const struct desc *d);

@@ -191,7 +191,7 @@ static void decide(struct step *step, struct state *s, const struct wait *want)
 	bool may_drop = may_wait && (in_the_way || may_leave_something(step, step->op));
 	bool converts = !want->range && desc_get(s, want->owner)->flock;
 
-	if (!held)
+	if (!held || has_already(s, want))
 		grant(step, want);
 	if (in_the_way && !may_wait)
 		refuse(step, want, EAGAIN);
