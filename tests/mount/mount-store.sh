@@ -11,10 +11,9 @@ mkdir "$T/store"
 # Roomy beside what SQLite's log may grow to (4 MB), so that only the test fills it.
 mount -t tmpfs -o size=16m dlock-test "$T/store" || fail "mount"
 STORE=sqlite:$T/store/m.db
-# shellcheck disable=SC2154 # "master" is a key
-BELOW[master]="env LD_PRELOAD=$FAULTS DLOCK_TEST_BROKEN=$T/broken"
+BELOW["master"]="env LD_PRELOAD=$FAULTS DLOCK_TEST_BROKEN=$T/broken"
 # A sanitizer wants to be the first library; it does without.
-BELOW[master]+=" ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"
+BELOW["master"]+=" ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"
 master_start
 node_start a timeo=60
 node_start b timeo=60
