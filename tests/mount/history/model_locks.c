@@ -254,6 +254,19 @@ void step_flock(struct step *step)
 	}
 }
 
+/* It has no part in locks; but a kill may have come before it was told so. */
+static void be_told(struct step *step, int err)
+{
+	struct state *s = step_copy(step);
+
+	if (step->op->err == ERR_KILLED) {
+		step_progress(step, s)->stage = STAGE_DYING;
+		step_on(step, s);
+	} else {
+		step_fail(step, s, err);
+	}
+}
+
 void step_range(struct step *step)
 {
 	const struct op *op = step->op;
@@ -270,7 +283,7 @@ void step_range(struct step *step)
 	if (!want.mode)
 		grant(step, &want);
 	else if (!(d->flags & (want.mode == MODE_SHARED ? OPEN_READ : OPEN_WRITE)))
-		step_fail(step, s, EBADF);
+		be_told(step, EBADF);
 	else
 		ask(step, &want);
 }
