@@ -240,6 +240,19 @@ static void test_the_dead_keep_their_locks(void **state)
 	right();
 }
 
+static void test_who_is_killed_before_the_call_lives_on(void **state)
+{
+	opens(0, 0, 1, A, OPEN_READ | OPEN_CREATE, 0, 100);
+	opens(1, 2, 3, A, RW, 0, 100);
+	ranges(0, 10, 20, MODE_EXCLUSIVE, WAIT_KILL, ERR_KILLED);
+	memcpy(ops[2].got, (int64_t[]){0, -1, -1, -1}, 4 * sizeof(int64_t));
+	right();
+	ops[2].err = 0; /* not writable */
+	wrong();
+	ops[2].err = EBADF;
+	right();
+}
+
 static void test_a_killed_waiter_keeps_what_it_got(void **state)
 {
 	all_open(3);
@@ -272,6 +285,7 @@ int main(void)
 		TEST(test_a_close_releases_later),
 		TEST(test_a_close_keeps_the_process_s_ranges),
 		TEST(test_the_dead_keep_their_locks),
+		TEST(test_who_is_killed_before_the_call_lives_on),
 		TEST(test_a_killed_waiter_keeps_what_it_got),
 	};
 

@@ -41,20 +41,25 @@ static bool has_locks(const struct state *s, const struct desc *d)
 	return d->flock || ranges;
 }
 
-/* Is it of any concern to others when the description is closed for good? It has locks, or may tie
- * those of kin together. */
-static bool has_part(const struct step *step, const struct state *s, const struct desc *d,
-		     const struct inode *inode)
+static bool is_the_only_one(const struct state *s, const struct desc *d)
 {
-	return has_locks(s, d) ||
-	       (step->rules->name_locks && (!inode->nlink || kin_shares(s, inode)));
+	for (uint32_t i = 0; i < s->descs; i++)
+		if (&s->desc[i] != d && s->desc[i].inode == d->inode)
+			return false;
+	return true;
+}
+
+/* Is it of any concern to others when the description is closed for good? It has locks, or keeps its
+ * file among kin whose locks are put together. */
+static bool has_part(struct state *s, const struct desc *d)
+{
+	return has_locks(s, d) || (is_the_only_one(s, d) && kin_shares(s, inode_get(s, d->inode)));
 }
 
 /* The process's ranges go at once, what belongs to the description with its last descriptor, a
  * little later. */
-static void close_slot(const struct step *step, struct state *s, int slot)
+static void close_slot(struct state *s, const struct op *op, int slot)
 {
-	const struct op *op = step->op;
 	int client = op->client;
 	struct desc *d = desc_get(s, s->slot[client][slot]);
 	struct range *r;
@@ -68,7 +73,7 @@ static void close_slot(const struct step *step, struct state *s, int slot)
 	d->refs--;
 	if (!d->refs)
 		d->closed = op->end;
-	if (!d->refs && !has_part(step, s, d, inode_get(s, d->inode)))
+	if (!d->refs && !has_part(s, d))
 		desc_release(s, d->id);
 }
 
@@ -76,7 +81,7 @@ void step_close(struct step *step)
 {
 	struct state *s = step_copy(step);
 
-	close_slot(step, s, step->op->slot);
+	close_slot(s, step->op, step->op->slot);
 	step_fail(step, s, 0);
 }
 
@@ -92,7 +97,18 @@ void step_dup(struct step *step)
 	step_fail(step, s, 0);
 }
 
-/* One descriptor after the other. */
+/* Closes a descriptor; true: others may notice. */
+static bool close_noticed(struct state *s, const struct op *op, int slot)
+{
+	uint32_t id = s->slot[op->client][slot], ranges = s->ranges;
+	const struct desc *d;
+
+	close_slot(s, op, slot);
+	d = desc_get(s, id);
+	return s->ranges != ranges || (d && !d->refs);
+}
+
+/* One descriptor after the other; when those go that nobody misses is all the same. */
 void step_die(struct step *step)
 {
 	const struct op *op = step->op;
@@ -100,14 +116,15 @@ void step_die(struct step *step)
 	struct progress *p = step_progress(step, s);
 
 	p->stage = STAGE_DYING;
-	while (p->aux < SLOTS && (op->got[p->aux] < 0 || !s->slot[op->client][op->got[p->aux]]))
-		p->aux++;
-	if (p->aux < SLOTS) {
-		close_slot(step, s, (int)op->got[p->aux++]);
-		step_on(step, s);
-	} else {
-		step_fail(step, s, ERR_KILLED);
+	while (p->aux < SLOTS) {
+		int64_t slot = op->got[p->aux++];
+
+		if (slot >= 0 && close_noticed(s, op, (int)slot)) {
+			step_on(step, s);
+			return;
+		}
 	}
+	step_fail(step, s, ERR_KILLED);
 }
 
 /* ---- Asking ---- */
@@ -237,6 +254,19 @@ void step_flock(struct step *step)
 	}
 }
 
+/* It has no part in locks; but a kill may have come before it was told so. */
+static void be_told(struct step *step, int err)
+{
+	struct state *s = step_copy(step);
+
+	if (step->op->err == ERR_KILLED) {
+		step_progress(step, s)->stage = STAGE_DYING;
+		step_on(step, s);
+	} else {
+		step_fail(step, s, err);
+	}
+}
+
 void step_range(struct step *step)
 {
 	const struct op *op = step->op;
@@ -253,7 +283,7 @@ void step_range(struct step *step)
 	if (!want.mode)
 		grant(step, &want);
 	else if (!(d->flags & (want.mode == MODE_SHARED ? OPEN_READ : OPEN_WRITE)))
-		step_fail(step, s, EBADF);
+		be_told(step, EBADF);
 	else
 		ask(step, &want);
 }
