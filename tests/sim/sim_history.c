@@ -234,7 +234,7 @@ static struct written *written_as(struct file *f, const void *value, size_t len)
 	struct written *w;
 
 	DL_FOREACH (f->writes, w)
-		if (w->len == len && !memcmp(w->value, value, len))
+		if (w->len == len && (!len || !memcmp(w->value, value, len)))
 			return w;
 	return NULL;
 }
