@@ -304,6 +304,23 @@ static void on_farewell(struct node *n, const struct message *m)
 	}
 }
 
+/* The next is asked at once, so that a leader is found in one round; then all get some rest. */
+static void on_not_me(struct node *n, struct moment now)
+{
+	size_t ups = 0;
+
+	if (n->hello_at_ns == MOMENT_NEVER || !n->hello_asks)
+		return;
+	for (size_t i = 0; i < n->config.masters; i++)
+		ups += n->links[i].up;
+	n->hello_at_ns = now.boot_ns;
+	if (++n->hello_refused >= ups) {
+		n->hello_refused = 0;
+		n->hello_at_ns += NODE_HELLO_NS;
+	}
+	n->hello_asks = false;
+}
+
 static void on_session_message(struct node *n, size_t master, const struct packet *p,
 			       const struct message *m, struct moment now)
 {
@@ -322,10 +339,6 @@ static void on_session_message(struct node *n, size_t master, const struct packe
 	case MESSAGE_EXPIRED:
 		if (n->state == NODE_OPEN)
 			node_lapse(n, now);
-		break;
-	case MESSAGE_NOT_ME:
-		if (n->state == NODE_JOINING)
-			n->hello_at_ns = now.boot_ns + NODE_HELLO_NS;
 		break;
 	case MESSAGE_FAREWELL:
 		on_farewell(n, m);
@@ -367,16 +380,20 @@ static void on_ordered(struct node *n, struct message **slot, struct moment now)
 }
 
 /*
- * Nothing is taken from an epoch lower than the highest seen (rule 10), nor for another instance.
- * Only a WELCOME lifts the highest epoch: a FAREWELL or NOT_ME of a master that was never ours must
- * not.
+ * Nothing is taken from an epoch lower than the highest seen (rule 10), nor for another instance;
+ * a standby's "not me", which has no epoch, gives nothing. Only a WELCOME lifts the highest epoch: a
+ * FAREWELL of a master that was never ours must not.
  */
 void node_receive(struct node *n, size_t master, struct packet *p, struct moment now)
 {
 	assert(master < n->config.masters);
 	node_check_belief(n, now);
 	heard(n, master);
-	if (p->epoch < n->highest_epoch || p->instance != n->instance)
+	if (p->instance != n->instance)
+		return;
+	if (p->count && p->messages[0]->kind == MESSAGE_NOT_ME)
+		on_not_me(n, now);
+	if (p->epoch < n->highest_epoch)
 		return;
 	for (size_t i = 0; i < p->count; i++)
 		if (!message_is_ordered(p->messages[i]))
@@ -511,6 +528,7 @@ static bool hello_packet(struct node *n, struct moment now, size_t *master, stru
 	    !link_up(n, n->hello_to, master))
 		return false;
 	n->hello_to = *master + 1;
+	n->hello_asks = true;
 	expect_word(n, *master, patience(&n->links[*master]), now);
 	add_hello(n, out, now);
 	return true;

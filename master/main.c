@@ -36,6 +36,7 @@ struct daemon {
 	struct wire *wire;
 	struct master *master;
 	struct report report;
+	bool stopping;
 };
 
 /* ---- Inputs ---- */
@@ -132,6 +133,18 @@ static void drain(struct daemon *d)
 
 /* ---- The loop ---- */
 
+/* The cell is given up first, so that a standby need not wait; whoever asks twice has no time for
+ * that. True: end now. */
+static bool stop(struct daemon *d, int sig)
+{
+	bool again = d->stopping;
+
+	log_info("%s: stopped by %s", d->options.name, strsignal(sig));
+	d->stopping = true;
+	master_leave(d->master, loop_now());
+	return again;
+}
+
 static void run(struct daemon *d)
 {
 	struct pollfd fds[] = {
@@ -144,15 +157,15 @@ static void run(struct daemon *d)
 
 	for (;;) {
 		drain(d);
+		if (master_has_left(d->master))
+			return;
 		loop_arm(&d->loop, master_deadline(d->master));
 		if (poll(fds, sizeof(fds) / sizeof(*fds), -1) < 0 && errno != EINTR)
 			break;
 		if (fds[2].revents)
 			loop_timer_seen(&d->loop);
-		if (fds[3].revents && (sig = loop_signal(&d->loop))) {
-			log_info("%s: stopped by %s", d->options.name, strsignal(sig));
+		if (fds[3].revents && (sig = loop_signal(&d->loop)) && stop(d, sig))
 			return;
-		}
 		if (fds[1].revents)
 			take_outcomes(d);
 		if (fds[0].revents)
