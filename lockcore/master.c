@@ -5,6 +5,8 @@
 
 int64_t master_wait_ns(int64_t lease_ns)
 {
+	if (!rule(RULE_MASTER_WAITS_LONGER))
+		return lease_ns;
 	return lease_ns / (100 - MASTER_DRIFT_PERCENT) * (100 + MASTER_DRIFT_PERCENT) +
 	       MASTER_SLACK_NS;
 }
@@ -214,7 +216,7 @@ void master_check(struct master *m, struct moment now)
 		return;
 	if (m->doomed)
 		master_step_down(m, now, "out of memory");
-	else if (now.boot_ns >= m->valid_ns)
+	else if (rule(RULE_LEADS_WHILE_VALID) && now.boot_ns >= m->valid_ns)
 		master_step_down(m, now, "the store did not confirm the leader's lease in time");
 }
 

@@ -139,7 +139,8 @@ void session_kill(struct master *m, struct session *s)
 	s->state = SESSION_DYING;
 	deadline_clear(&m->expiries, &s->expiry);
 	deadline_clear(&m->wakes, &s->wake);
-	table_drop_waiters(m->table, s->instance);
+	if (rule(RULE_DEAD_WAITERS_LEAVE))
+		table_drop_waiters(m->table, s->instance);
 	if (!master_op(m, ENGINE_DELETE, s))
 		m->doomed = true;
 }
@@ -195,7 +196,7 @@ void session_stored(struct master *m, const struct engine_op *op,
 
 static void owe(struct master *m, struct owed *o, int64_t stamp_ns, struct moment now)
 {
-	uint64_t need = m->swaps_sent + 1;
+	uint64_t need = rule(RULE_ACKNOWLEDGED_AFTER_SWAP) ? m->swaps_sent + 1 : 0;
 
 	if (!o->due || o->need_swap == need) {
 		o->due = true;
@@ -256,7 +257,7 @@ static void hello_first(struct master *m, uint64_t instance, uint32_t peer,
 	struct session *other = find_node(m, msg->text), *s;
 	struct message taken = {.kind = MESSAGE_TAKEN};
 
-	if (msg->resume) {
+	if (msg->resume && rule(RULE_STRANGERS_DO_NOT_RECLAIM)) {
 		reply_to(m, peer, instance, &expired);
 		return;
 	}
@@ -264,6 +265,8 @@ static void hello_first(struct master *m, uint64_t instance, uint32_t peer,
 		taken.lease_ns = rest_ns(m, other, now);
 		reply_to(m, peer, instance, &taken);
 		master_tell(m, MASTER_EVENT_TAKEN, other, 0, NULL);
+		if (!rule(RULE_NO_EARLY_TAKEOVER))
+			session_kill(m, other);
 		return;
 	}
 	s = session_new(m, msg->text, instance, SESSION_REGISTERING);
@@ -274,6 +277,8 @@ static void hello_first(struct master *m, uint64_t instance, uint32_t peer,
 	extend(m, s, now);
 	if (!master_op(m, ENGINE_PUT, s))
 		m->doomed = true;
+	if (!rule(RULE_REGISTERED_BEFORE_WELCOME))
+		registered(m, s, now);
 }
 
 static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
@@ -283,7 +288,8 @@ static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
 
 	if (!msg->text || !*msg->text || strlen(msg->text) > NODE_ID_MAX_BYTES || !p->instance)
 		return;
-	if (msg->epoch > m->epoch && msg->epoch < UINT64_C(1) << (62 - TABLE_EPOCH_SHIFT)) {
+	if (rule(RULE_OLD_STORE_IS_REFUSED) && msg->epoch > m->epoch &&
+	    msg->epoch < UINT64_C(1) << (62 - TABLE_EPOCH_SHIFT)) {
 		/* Rule 10: the store is older than what was once promised from it. */
 		m->epoch_floor = msg->epoch;
 		m->store_old = true;
@@ -356,7 +362,7 @@ static void on_ordered(struct master *m, struct session *s, struct message **slo
 		return;
 	if (is_reclaim(*slot))
 		grace_reclaim(m, s, *slot, now);
-	else if (m->state == MASTER_GRACE)
+	else if (m->state == MASTER_GRACE && rule(RULE_NO_GRANT_IN_GRACE))
 		grace_hold(m, s, slot);
 	else
 		exec_request(m, s, *slot, now);
@@ -429,7 +435,7 @@ static struct session *by_wake(struct deadline *d)
 	return (struct session *)(void *)((char *)d - offsetof(struct session, wake));
 }
 
-static void expiry_due(struct master *m, struct session *s)
+static void expiry_due(struct master *m, struct session *s, struct moment now)
 {
 	if (s->state == SESSION_REGISTERING || s->state == SESSION_DYING) {
 		/* The store's answer was unknown: ask again. */
@@ -437,6 +443,8 @@ static void expiry_due(struct master *m, struct session *s)
 			m->doomed = true;
 	} else {
 		session_kill(m, s);
+		if (!rule(RULE_DELETED_BEFORE_FREED))
+			table_drop_client(m->table, s->instance, now);
 	}
 }
 
@@ -445,7 +453,7 @@ void sessions_tick(struct master *m, struct moment now)
 	struct deadline *due;
 
 	while ((due = deadlines_due(&m->expiries, now.boot_ns)))
-		expiry_due(m, by_expiry(due));
+		expiry_due(m, by_expiry(due), now);
 	while ((due = deadlines_due(&m->wakes, now.boot_ns))) {
 		channel_tick(&by_wake(due)->channel, now);
 		session_ready(m, by_wake(due));

@@ -22,6 +22,7 @@
 #include "lockcore/deadline.h"
 #include "lockcore/node.h"
 #include "lockcore/range.h"
+#include "lockcore/rules.h"
 
 #define NODE_EVENTS_MAX 16 /* not yet drained; the oldest give way */
 

@@ -153,7 +153,7 @@ void lockset_join_kin(struct table *t, struct inode *inode)
 {
 	const struct dentry *d;
 
-	if (inode->dir)
+	if (inode->dir || !rule(RULE_LOCKS_BELONG_TO_NAMES))
 		return;
 	DL_FOREACH2 (inode->dentries, d, inode_next)
 		join_name(t, inode, d);

@@ -67,6 +67,12 @@ static struct inode *restoring_inode(struct table *t, uint64_t ino)
 	return inode;
 }
 
+/* Versions are those of records, 0: there was none yet. */
+static bool wins(uint64_t version, uint64_t so_far)
+{
+	return version > so_far || !rule(RULE_HIGHER_VERSION_WINS);
+}
+
 /*
  * The newest full record brings the content and the newest of all the size. Which one that is shows
  * only at the end, so that until then there is room for both. Without the content of the one who
@@ -76,9 +82,9 @@ static enum status take_content(struct table *t, struct inode *inode,
 				const struct table_record *record)
 {
 	struct restore *r = inode->restore;
-	bool full = record->full && record->attr.version > r->content_version;
+	bool full = record->full && wins(record->attr.version, r->content_version);
 	uint64_t content_size = full ? record->attr.size : r->content_size;
-	uint64_t size = record->attr.version > r->version ? record->attr.size : r->size;
+	uint64_t size = wins(record->attr.version, r->version) ? record->attr.size : r->size;
 	enum status status = inode_resize(t, inode, size > content_size ? size : content_size);
 
 	if (status != STATUS_OK || !full)
@@ -137,7 +143,7 @@ static bool is_possible(const struct table *t, const struct table_record *record
 static enum status take_record(struct table *t, struct inode *inode,
 			       const struct table_record *record)
 {
-	bool newest = record->attr.version > inode->restore->version;
+	bool newest = wins(record->attr.version, inode->restore->version);
 	struct message *names = newest ? copy_names(record) : NULL;
 	enum status status = STATUS_NO_MEMORY;
 

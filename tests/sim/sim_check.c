@@ -6,11 +6,15 @@
 #include "lockcore/node_internal.h"
 #include "sim.h"
 
+/*
+ * One without memory lapses at its next look at anything, and one whose clock stood still has only
+ * itself to blame: no rule can help it.
+ */
 bool check_believes(const struct sim *s, size_t node, uint64_t instance)
 {
 	const struct node *n = s->nodes[node].node;
 
-	return n && node_instance(n) == instance &&
+	return n && !n->doomed && !s->nodes[node].astray && node_instance(n) == instance &&
 	       node_belief_end(n) > machine_now(s, node).boot_ns;
 }
 
@@ -44,19 +48,47 @@ static void check_pair(struct sim *s, size_t a, size_t b)
 	}
 }
 
-void check_nodes(struct sim *s)
+/* Has it ever stopped believing, it does not begin again (contract 6.1). */
+static void check_belief(struct sim *s, size_t i)
 {
-	bool believes[SIM_NODES_MAX];
+	const struct node *n = s->nodes[i].node;
 
+	if (n && n->state == NODE_OPEN && n->belief_ns > machine_now(s, i).boot_ns &&
+	    node_instance(n) == s->nodes[i].over)
+		sim_fail(s, "rule 11: node %zu believes again in a session that had lapsed", i);
+}
+
+static void check_node(struct sim *s, size_t i)
+{
+	const struct node *n = s->nodes[i].node;
+
+	check_belief(s, i);
+	if (!n || s->lied_to || !check_believes(s, i, node_instance(n)))
+		return;
+	for (size_t other = 0; other < s->config.nodes; other++) {
+		n = s->nodes[other].node;
+		if (other != i && n && check_believes(s, other, node_instance(n)))
+			check_pair(s, i, other);
+	}
+}
+
+void check_before(struct sim *s, size_t machine)
+{
 	for (size_t i = 0; i < s->config.nodes; i++) {
 		const struct node *n = s->nodes[i].node;
 
-		believes[i] = n && check_believes(s, i, node_instance(n));
+		if ((machine == i || machine == SIM_NO_MACHINE) && n && n->state == NODE_OPEN &&
+		    n->belief_ns <= machine_now(s, i).boot_ns)
+			s->nodes[i].over = node_instance(n);
 	}
-	for (size_t a = 0; a < s->config.nodes; a++)
-		for (size_t b = a + 1; b < s->config.nodes; b++)
-			if (believes[a] && believes[b])
-				check_pair(s, a, b);
+}
+
+/* What a node believes to hold changes with its own events only. */
+void check_after(struct sim *s, size_t machine)
+{
+	for (size_t i = 0; i < s->config.nodes; i++)
+		if (machine == i || machine == SIM_NO_MACHINE)
+			check_node(s, i);
 }
 
 /* ---- What masters say ---- */
@@ -69,6 +101,16 @@ static size_t node_of_instance(const struct sim *s, uint64_t instance)
 		if (s->nodes[i].node && node_instance(s->nodes[i].node) == instance)
 			break;
 	return i;
+}
+
+/*
+ * A store that was put back made a master lead in an epoch that was another's, and somebody who
+ * cannot tell is served by it: what there is to say of that, rule 10 has said.
+ */
+static void check_old_store(struct sim *s, size_t master)
+{
+	if (master_epoch(s->masters[master].master) <= s->store.lost_epoch)
+		s->lied_to = true;
 }
 
 /* I5: a leader welcomes nobody who is not in the registry. */
@@ -93,7 +135,7 @@ static void check_reply(struct sim *s, size_t master)
 		const struct master *other = s->masters[i].master;
 
 		if (other && i != master && master_is_serving(other) &&
-		    master_epoch(other) > master_epoch(m) && !(s->config.faults & FAULT_FREEZE))
+		    master_epoch(other) > master_epoch(m) && !s->masters[master].astray)
 			sim_fail(s, "I9: masters %zu and %zu both answer", master, i);
 	}
 }
@@ -103,8 +145,10 @@ void check_master_packet(struct sim *s, size_t master, const struct packet *p)
 	for (size_t i = 0; i < p->count; i++) {
 		const struct message *m = p->messages[i];
 
-		if (m->kind == MESSAGE_WELCOME)
+		if (m->kind == MESSAGE_WELCOME) {
 			check_welcome(s, master, p->instance);
+			check_old_store(s, master);
+		}
 		if (m->kind == MESSAGE_REPLY)
 			check_reply(s, master);
 	}
@@ -117,7 +161,8 @@ void check_swap(struct sim *s, const struct engine_cell *from, const struct engi
 		sim_fail(s, "I3: epoch %" PRIu64 " follows %" PRIu64, to->epoch, from->epoch);
 	if (to->epoch == from->epoch)
 		return;
-	s->highest_epoch = to->epoch;
+	if (to->epoch > s->highest_epoch)
+		s->highest_epoch = to->epoch;
 	s->takeovers++;
 }
 
@@ -133,9 +178,9 @@ static void check_expired(struct sim *s, const struct master_event *e)
 void check_master_event(struct sim *s, size_t master, const struct master_event *e)
 {
 	static const char *const names[] = {
-		"leading",   "grace over", "steps down",      "store trouble",
-		"store old", "opened",	   "reclaimed",	      "expired",
-		"left",	     "taken",	   "RECLAIM REFUSED", "stranger",
+		"leading",	   "grace over", "steps down", "store trouble", "store old",
+		"opened",	   "reclaimed",	 "expired",    "left",		"taken",
+		"RECLAIM REFUSED", "unheard",	 "stranger",
 	};
 
 	s->masters[master].told[e->kind]++;
@@ -143,7 +188,9 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 		  e->epoch, e->count, e->node, e->text);
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
 		check_expired(s, e);
-	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns)
+	if (e->kind == MASTER_EVENT_LEADING)
+		faults_takeover(s, master);
+	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns && !s->lied_to)
 		sim_fail(s, "I4: a reclaim of %s is refused: %s", e->node, e->text);
 }
 

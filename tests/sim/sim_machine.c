@@ -137,7 +137,7 @@ void sim_start_node(struct sim *s, size_t i)
 	memcpy(config.id, n->id, sizeof(config.id));
 	machine_starts(s, i);
 	n->node = node_new(&config, machine_now(s, i));
-	n->leaving = n->midway = false;
+	n->leaving = n->midway = n->astray = false;
 	sim_trace(s, "node %zu starts as %s, instance %" PRIx64, i, n->id, config.instance_base);
 	for (size_t m = 0; m < s->config.masters; m++)
 		net_connect(s, i, m);
@@ -181,8 +181,10 @@ void sim_node_loop(struct sim *s, size_t i)
 
 	if (!n || s->machines[i].paused)
 		return;
+	sim_in_core = s;
 	if (!s->nodes[i].midway)
 		node_tick(n, now);
+	sim_in_core = NULL;
 	s->nodes[i].midway = !s->nodes[i].midway && pause_midway(s, i);
 	if (s->nodes[i].midway)
 		return;
@@ -208,7 +210,7 @@ void sim_start_master(struct sim *s, size_t i)
 	size_t machine = machine_of_master(i);
 
 	assert(!s->masters[i].master);
-	s->masters[i].midway = false;
+	s->masters[i].midway = s->masters[i].astray = false;
 	machine_starts(s, machine);
 	s->masters[i].master = master_new(&config, machine_now(s, machine));
 	sim_trace(s, "master %zu starts, instance %" PRIx64, i, config.instance);
@@ -242,19 +244,25 @@ void sim_master_loop(struct sim *s, size_t i)
 
 	if (!m || s->machines[machine].paused)
 		return;
+	sim_in_core = s;
 	if (!s->masters[i].midway)
 		master_tick(m, now);
+	sim_in_core = NULL;
 	s->masters[i].midway = !s->masters[i].midway && pause_midway(s, machine);
 	if (s->masters[i].midway)
 		return;
 	while (master_next_op(m, now, &op))
 		engine_start(s, i, &op);
+	if (faults_kill_master(s, i)) /* before the replies */
+		return;
 	while (master_next_packet(m, now, &peer, &packet)) {
 		check_master_packet(s, i, &packet);
 		net_send_to_node(s, i, peer, &packet);
 	}
 	while (master_next_event(m, &event))
 		check_master_event(s, i, &event);
+	if (faults_kill_master(s, i)) /* and after them */
+		return;
 	/* Slow, so not every time. */
 	if (++s->masters[i].steps % 16 == 0 && master_table(m))
 		table_check(master_table(m));

@@ -69,14 +69,17 @@ static void arrive(struct sim *s, struct event *e)
 	if (l->peer != f->peer || (f->direction == TO_NODE && !l->up))
 		return;
 	unpack(f, &p);
-	if (f->direction == TO_MASTER) {
+	sim_in_core = s;
+	if (f->direction == TO_MASTER)
 		master_receive(s->masters[f->master].master, f->peer, &p,
 			       machine_now(s, machine_of_master(f->master)));
-		sim_master_loop(s, f->master);
-	} else {
+	else
 		node_receive(s->nodes[f->node].node, f->master, &p, machine_now(s, f->node));
+	sim_in_core = NULL;
+	if (f->direction == TO_MASTER)
+		sim_master_loop(s, f->master);
+	else
 		sim_node_loop(s, f->node);
-	}
 	packet_deinit(&p);
 }
 
@@ -177,7 +180,9 @@ static void on_connected(struct sim *s, struct event *e)
 	l->peer = ++s->peers;
 	l->order_ns[0] = l->order_ns[1] = s->now;
 	sim_trace(s, "node %zu is connected to master %zu", pair[0], pair[1]);
+	sim_in_core = s;
 	node_connected(s->nodes[pair[0]].node, pair[1], machine_now(s, pair[0]));
+	sim_in_core = NULL;
 	sim_node_loop(s, pair[0]);
 }
 
@@ -187,7 +192,9 @@ static void on_disconnected(struct sim *s, struct event *e)
 
 	if (s->links[pair[0]][pair[1]].up)
 		return;
+	sim_in_core = s;
 	node_disconnected(s->nodes[pair[0]].node, pair[1], machine_now(s, pair[0]));
+	sim_in_core = NULL;
 	sim_node_loop(s, pair[0]);
 }
 

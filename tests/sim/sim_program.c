@@ -89,7 +89,9 @@ static void finish_plan(struct sim *s, struct program *p)
 {
 	if (p->handle) {
 		history_release(s, p->node, p->handle, true);
+		sim_in_core = s;
 		node_close(s->nodes[p->node].node, p->handle, machine_now(s, p->node));
+		sim_in_core = NULL;
 		sim_trace(s, "node %zu closes %lu", p->node, (unsigned long)p->handle);
 		sim_node_loop(s, p->node);
 	}

@@ -14,6 +14,30 @@ static void on_kick(struct sim *s, struct event *e)
 	sim_node_loop(s, e->machine);
 }
 
+static void end(struct sim *s, struct request *r, enum status status)
+{
+	r->answered = true;
+	r->ended = s->now;
+	r->status = status;
+	history_end(s, r);
+	if (r->program)
+		program_answered(s, r->program, r);
+}
+
+static void on_refused(struct sim *s, struct event *e)
+{
+	end(s, *(struct request **)e->data, STATUS_NO_MEMORY);
+}
+
+static struct request **cell_of(struct request *r)
+{
+	struct request **cell = malloc(sizeof(struct request *));
+
+	assert(cell);
+	*cell = r;
+	return cell;
+}
+
 struct request *request_submit(struct sim *s, size_t node, const struct message *m,
 			       struct program *program)
 {
@@ -27,8 +51,14 @@ struct request *request_submit(struct sim *s, size_t node, const struct message 
 	r->instance = node_instance(s->nodes[node].node);
 	DL_APPEND(s->nodes[node].requests, r);
 	history_begin(s, r);
+	sim_in_core = s;
 	r->call = node_submit(s->nodes[node].node, m, r, machine_now(s, node));
-	assert(r->call);
+	sim_in_core = NULL;
+	if (!r->call) { /* no memory, and no answer: the caller's ENOMEM */
+		assert(s->faults & FAULT_MEMORY);
+		sim_at(s, 1, machine_of_node(node), on_refused, cell_of(r));
+		return r;
+	}
 	sim_trace(s, "node %zu call %" PRIu64 ": %s %s ino %" PRIx64 " handle %" PRIu64 " mode %d",
 		  node, r->call, message_kind_name(m->kind), m->name ? m->name : "", m->ino,
 		  m->handle, (int)m->lock_mode);
@@ -39,7 +69,9 @@ struct request *request_submit(struct sim *s, size_t node, const struct message 
 void request_interrupt(struct sim *s, struct request *r)
 {
 	sim_trace(s, "node %zu call %" PRIu64 ": a signal", r->node, r->call);
+	sim_in_core = s;
 	node_interrupt(s->nodes[r->node].node, r->call, machine_now(s, r->node));
+	sim_in_core = NULL;
 	sim_at(s, 1, machine_of_node(r->node), on_kick, NULL);
 }
 
@@ -49,20 +81,15 @@ void request_answered(struct sim *s, size_t node, const struct node_answer *answ
 
 	if (r->answered)
 		sim_fail(s, "I10: call %" PRIu64 " of node %zu is answered twice", r->call, node);
-	r->answered = true;
-	r->ended = s->now;
-	r->status = answer->status;
 	r->handle = answer->handle;
 	r->reply = answer->reply ? message_copy(answer->reply) : NULL;
 	s->answers++;
 	sim_trace(s,
 		  "node %zu call %" PRIu64 ": %s answered %s, handle %" PRIu64 " ino %" PRIx64
 		  " token %" PRIx64,
-		  node, r->call, message_kind_name(answer->kind), status_name(r->status), r->handle,
-		  r->reply ? r->reply->attr.ino : 0, r->reply ? r->reply->token : 0);
-	history_end(s, r);
-	if (r->program)
-		program_answered(s, r->program, r);
+		  node, r->call, message_kind_name(answer->kind), status_name(answer->status),
+		  r->handle, r->reply ? r->reply->attr.ino : 0, r->reply ? r->reply->token : 0);
+	end(s, r, answer->status);
 }
 
 void request_free(struct sim *s, struct request *r)
