@@ -160,6 +160,12 @@ static void swap(struct master *m, uint64_t epoch)
 	m->swap_running = true;
 }
 
+/* Until when a SWAP that has succeeded lets it lead: the lease counts from the sending. */
+static int64_t valid_until(int64_t sent_ns)
+{
+	return rule(RULE_LEADS_WHILE_VALID) ? sent_ns + MASTER_LEADER_LEASE_NS : MOMENT_NEVER;
+}
+
 static int64_t swap_gap(const struct master *m)
 {
 	int64_t share = m->config.lease_ns / MASTER_SWAP_GAP_SHARE;
@@ -216,7 +222,7 @@ void master_check(struct master *m, struct moment now)
 		return;
 	if (m->doomed)
 		master_step_down(m, now, "out of memory");
-	else if (rule(RULE_LEADS_WHILE_VALID) && now.boot_ns >= m->valid_ns)
+	else if (now.boot_ns >= m->valid_ns)
 		master_step_down(m, now, "the store did not confirm the leader's lease in time");
 }
 
@@ -238,9 +244,11 @@ static void on_read(struct master *m, const struct engine_cell *cell, struct mom
 	    now.boot_ns < m->seen_ns + wait)
 		return;
 	epoch = (cell->epoch > m->epoch_floor ? cell->epoch : m->epoch_floor) + 1;
+	swap(m, epoch);
+	if (!m->swap_running)
+		return; /* no memory: the cell will be looked at again */
 	m->state = MASTER_TAKING;
 	m->look_at_ns = MOMENT_NEVER;
-	swap(m, epoch);
 }
 
 static void on_taken_over(struct master *m, const struct op *op, struct moment now)
@@ -249,7 +257,7 @@ static void on_taken_over(struct master *m, const struct op *op, struct moment n
 
 	m->cell = op->op.next;
 	m->epoch = m->cell.epoch;
-	m->valid_ns = op->sent_ns + MASTER_LEADER_LEASE_NS;
+	m->valid_ns = valid_until(op->sent_ns);
 	m->state = MASTER_LOADING;
 	/* Sessions that the old leader welcomed believe for as long as it said. */
 	if (old_lease < m->config.lease_ns)
@@ -299,7 +307,7 @@ static void on_swap(struct master *m, const struct op *op, const struct engine_o
 	}
 	if (outcome->result == ENGINE_DONE) {
 		m->cell = op->op.next;
-		m->valid_ns = op->sent_ns + MASTER_LEADER_LEASE_NS;
+		m->valid_ns = valid_until(op->sent_ns);
 		m->swaps_done = m->swaps_sent;
 		sessions_confirmed(m);
 	} else if (outcome->result == ENGINE_REFUSED) {

@@ -396,7 +396,8 @@ static void take_ordered(struct master *m, uint32_t peer, struct packet *p, stru
 		return;
 	s->peer = peer;
 	vouch_acked(m, s);
-	for (size_t i = 0; i < p->count && m->epoch == epoch && is_alive(s); i++)
+	/* What came before may have failed for want of memory: nothing is judged by it. */
+	for (size_t i = 0; i < p->count && m->epoch == epoch && is_alive(s) && !m->doomed; i++)
 		if (message_is_ordered(p->messages[i]))
 			on_ordered(m, s, &p->messages[i], now);
 	if (m->epoch == epoch)

@@ -137,7 +137,8 @@ void sim_start_node(struct sim *s, size_t i)
 	memcpy(config.id, n->id, sizeof(config.id));
 	machine_starts(s, i);
 	n->node = node_new(&config, machine_now(s, i));
-	n->leaving = n->midway = n->astray = false;
+	n->leaving = n->midway = false;
+	n->astray = s->machines[i].rate_ppm == 0;
 	sim_trace(s, "node %zu starts as %s, instance %" PRIx64, i, n->id, config.instance_base);
 	for (size_t m = 0; m < s->config.masters; m++)
 		net_connect(s, i, m);
@@ -210,7 +211,8 @@ void sim_start_master(struct sim *s, size_t i)
 	size_t machine = machine_of_master(i);
 
 	assert(!s->masters[i].master);
-	s->masters[i].midway = s->masters[i].astray = false;
+	s->masters[i].midway = false;
+	s->masters[i].astray = s->machines[machine].rate_ppm == 0;
 	machine_starts(s, machine);
 	s->masters[i].master = master_new(&config, machine_now(s, machine));
 	sim_trace(s, "master %zu starts, instance %" PRIx64, i, config.instance);
