@@ -392,8 +392,15 @@ static void take_ordered(struct master *m, uint32_t peer, struct packet *p, stru
 	 */
 	if (!s || !is_alive(s) || p->epoch != epoch)
 		return;
-	if (!channel_acked(&s->channel, p->ack, now))
+	/*
+	 * Who acknowledges what was never said speaks of another session of that instance: one that
+	 * ended before a late HELLO made this one (its clock must have stood still), or of a master
+	 * whose epoch an old store has given out again. It cannot go on, and shall hear so.
+	 */
+	if (!channel_acked(&s->channel, p->ack, now)) {
+		session_kill(m, s);
 		return;
+	}
 	s->peer = peer;
 	vouch_acked(m, s);
 	/* What came before may have failed for want of memory: nothing is judged by it. */

@@ -309,8 +309,8 @@ void faults_begin(struct sim *s);
 void faults_end(struct sim *s);
 /* A master has taken over: it may well die before grace is over. */
 void faults_takeover(struct sim *s, size_t master);
-/* Does the master's process die here? Then it is gone when this returns. */
-bool faults_kill_master(struct sim *s, size_t master);
+/* Does the master's process die here, once in so many times? It is gone when this returns then. */
+bool faults_kill_master(struct sim *s, size_t master, unsigned one_in);
 
 /* ---- sim_chaos.c ---- */
 

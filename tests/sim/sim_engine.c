@@ -199,6 +199,12 @@ static void outcome_unknown(struct sim *s, size_t master, const struct engine_op
 	send_outcome(s, master, op->id, ENGINE_UNKNOWN, TIMEOUT_NS);
 }
 
+/* What happens seldom is what a crash is to meet. */
+static unsigned dies_one_in(const struct engine_op *op)
+{
+	return op->kind == ENGINE_READ || op->kind == ENGINE_SWAP ? 4000 : 50;
+}
+
 /* The operation reaches the store; its master may be paused by now. */
 static void execute(struct sim *s, struct event *e)
 {
@@ -209,8 +215,8 @@ static void execute(struct sim *s, struct event *e)
 
 	if (o->life != s->machines[machine_of_master(o->master)].life)
 		return;
-	if (faults_kill_master(s, o->master)) /* done or not (engine_forget) */
-		return;
+	if (faults_kill_master(s, o->master, dies_one_in(&o->op)))
+		return; /* done or not (engine_forget) */
 	if (st->down || st->cut[o->master] || st->mute[o->master]) {
 		outcome_unknown(s, o->master, &o->op,
 				st->mute[o->master] && !st->down ? LOST_DONE : LOST_UNDONE);

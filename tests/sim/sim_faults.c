@@ -10,8 +10,7 @@
 #define FAULT_GAP_NS	 (8 * NS_PER_SEC)
 #define TROUBLE_MAX_NS	 (25 * NS_PER_SEC)
 #define PPM		 1000000
-#define DIES_ONE_IN	 4000 /* steps of a master that may crash */
-#define DIES_IN_GRACE	 150  /* per mille of the takeovers */
+#define DIES_IN_GRACE	 150 /* per mille of the takeovers */
 #define FAULT_LIST_BYTES 256
 
 const char *const sim_fault_names[] = {
@@ -238,9 +237,9 @@ static void fault_old_store(struct sim *s)
 
 /* ---- A master dies at the worst moment ---- */
 
-bool faults_kill_master(struct sim *s, size_t i)
+bool faults_kill_master(struct sim *s, size_t i, unsigned one_in)
 {
-	if (!(s->faults & FAULT_MASTER_CRASH) || sim_below(s, DIES_ONE_IN))
+	if (!(s->faults & FAULT_MASTER_CRASH) || sim_below(s, one_in))
 		return false;
 	sim_crash_master(s, i);
 	sim_at(s, (int64_t)sim_below(s, NS_PER_SEC), SIM_NO_MACHINE, on_start_master, number(i));

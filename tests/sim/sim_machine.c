@@ -9,10 +9,11 @@
 
 #include "sim.h"
 
-#define MIDWAY_ONE_IN	 3000 /* loops of a machine that may be paused */
-#define SPINS_MAX	 20   /* loops in a row that had nothing to do and yet were due at once */
-#define MASTER_FILES_MAX 1000
-#define PPM		 1000000
+#define MIDWAY_ONE_IN	   3000 /* loops of a machine that may be paused */
+#define MASTER_DIES_ONE_IN 4000 /* loops, before and after its replies */
+#define SPINS_MAX	   20	/* loops in a row that had nothing to do and yet were due at once */
+#define MASTER_FILES_MAX   1000
+#define PPM		   1000000
 
 /* The true delay until the machine's clock shows this; MOMENT_NEVER. */
 static int64_t true_delay(struct sim *s, size_t machine, int64_t local)
@@ -255,7 +256,7 @@ void sim_master_loop(struct sim *s, size_t i)
 		return;
 	while (master_next_op(m, now, &op))
 		engine_start(s, i, &op);
-	if (faults_kill_master(s, i)) /* before the replies */
+	if (faults_kill_master(s, i, MASTER_DIES_ONE_IN)) /* before the replies */
 		return;
 	while (master_next_packet(m, now, &peer, &packet)) {
 		check_master_packet(s, i, &packet);
@@ -263,7 +264,7 @@ void sim_master_loop(struct sim *s, size_t i)
 	}
 	while (master_next_event(m, &event))
 		check_master_event(s, i, &event);
-	if (faults_kill_master(s, i)) /* and after them */
+	if (faults_kill_master(s, i, MASTER_DIES_ONE_IN)) /* and after them */
 		return;
 	/* Slow, so not every time. */
 	if (++s->masters[i].steps % 16 == 0 && master_table(m))

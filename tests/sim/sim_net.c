@@ -8,10 +8,11 @@
 
 #include "sim.h"
 
-#define LOSS_PER_MILLE	 30
-#define REPEAT_PER_MILLE 30
-#define SLOW_PER_MILLE	 20
-#define HANDSHAKE_NS	 (5 * NS_PER_MS)
+#define LOSS_PER_MILLE	       30
+#define REPEAT_PER_MILLE       30
+#define SLOW_PER_MILLE	       20
+#define SESSION_SLOW_PER_MILLE 120 /* of the few that open and renew sessions */
+#define HANDSHAKE_NS	       (5 * NS_PER_MS)
 
 enum { TO_MASTER, TO_NODE };
 
@@ -83,13 +84,24 @@ static void arrive(struct sim *s, struct event *e)
 	packet_deinit(&p);
 }
 
-static int64_t travel_time(struct sim *s, struct net_link *l, int direction)
+/* Mostly a little late, sometimes within a lease, or far beyond one. */
+static int64_t slow_time(struct sim *s)
+{
+	static const int64_t most[] = {NS_PER_SEC, NS_PER_SEC, NS_PER_SEC, 12 * NS_PER_SEC,
+				       40 * NS_PER_SEC};
+
+	return (int64_t)sim_below(s, (uint64_t)most[sim_below(s, sizeof(most) / sizeof(*most))]);
+}
+
+static int64_t travel_time(struct sim *s, struct net_link *l, const struct flight *f)
 {
 	int64_t ns = s->hold_ns ? s->hold_ns : (int64_t)sim_below(s, 2 * NS_PER_MS) + 50000;
+	bool session = f->count && !message_is_ordered(f->messages[0]);
+	int direction = f->direction;
 
-	if ((s->faults & FAULT_DELAY) && sim_chance(s, SLOW_PER_MILLE))
-		return ns +
-		       (int64_t)sim_below(s, sim_chance(s, 200) ? 40 * NS_PER_SEC : NS_PER_SEC);
+	if ((s->faults & FAULT_DELAY) &&
+	    sim_chance(s, session ? SESSION_SLOW_PER_MILLE : SLOW_PER_MILLE))
+		return ns + slow_time(s);
 	/* A healthy stream keeps its order. */
 	if (s->now + ns <= l->order_ns[direction])
 		ns = l->order_ns[direction] - s->now + 1;
@@ -133,7 +145,7 @@ static void send_once(struct sim *s, size_t node, size_t master, int direction,
 	f->peer = l->peer;
 	f->direction = direction;
 	s->packets++;
-	e = sim_at(s, travel_time(s, l, direction),
+	e = sim_at(s, travel_time(s, l, f),
 		   direction == TO_MASTER ? machine_of_master(master) : machine_of_node(node),
 		   arrive, f);
 	e->drop = flight_drop;
