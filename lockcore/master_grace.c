@@ -145,6 +145,10 @@ static void grace_end(struct master *m, struct moment now)
 	struct session *s;
 	size_t lost = table_restore_end(m->table, now, is_live, m);
 
+	if (lost == TABLE_NOT_RESTORED) {
+		m->doomed = true;
+		return;
+	}
 	m->state = MASTER_SERVING;
 	master_tell(m, MASTER_EVENT_GRACE_OVER, NULL, lost, NULL);
 	exec_drain(m);
@@ -181,7 +185,7 @@ static bool waits_for_somebody(const struct master *m)
 
 void grace_check_end(struct master *m, struct moment now)
 {
-	if (m->state != MASTER_GRACE)
+	if (m->state != MASTER_GRACE || m->doomed)
 		return;
 	if (now.boot_ns >= m->grace_end_ns) {
 		delete_absent(m);

@@ -223,6 +223,7 @@ struct ending {
 	bool (*alive)(void *arg, uint64_t client);
 	void *arg;
 	size_t failed;
+	bool no_memory;
 	struct moment now;
 };
 
@@ -237,6 +238,7 @@ static bool link_restored(struct table *t, struct inode *inode, const struct lin
 	struct client *holder = link->holder ? table_client(t, link->holder) : NULL;
 	struct dentry *d;
 
+	e->no_memory |= link->holder && !holder;
 	if (!parent || !parent->dir || (link->holder && !holder))
 		return false;
 	d = dentry_find(t, link->parent, link->name);
@@ -249,6 +251,7 @@ static bool link_restored(struct table *t, struct inode *inode, const struct lin
 		e->failed++;
 	}
 	d = dentry_link(t, parent, link->name, inode, holder);
+	e->no_memory |= !d;
 	if (!d)
 		return false;
 	d->maker_req = link->maker_req;
@@ -388,7 +391,7 @@ size_t table_restore_end(struct table *t, struct moment now,
 	HASH_ITER (hh, t->inodes, inode, next)
 		if (inode->restore)
 			finish(t, inode, now);
-	return e.failed;
+	return e.no_memory ? TABLE_NOT_RESTORED : e.failed;
 }
 
 static size_t record_links(const struct inode *inode, struct link *links)
