@@ -202,5 +202,6 @@ void sim_free(struct sim *s)
 	deadlines_deinit(&s->events);
 	engine_free(s);
 	history_free(s);
+	locks_free(s);
 	free(s);
 }

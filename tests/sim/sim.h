@@ -10,6 +10,7 @@
  *	sim_request.c  requests of programs, each answered exactly once
  *	sim_program.c  programs that lock, write, remove, get interrupted and die
  *	sim_history.c  what programs saw, against what a file system may show (I2, I11)
+ *	sim_locks.c    the same for locks: refusals, queues, interrupts
  *	sim_check.c    the invariants, in true time (protocol.md I1 to I10)
  *	sim_faults.c   the faults, each with its end
  *	sim_chaos.c    the history of a seed: trouble, then peace, then the last check
@@ -36,7 +37,8 @@
 #define SIM_MASTERS_MAX	 3
 #define SIM_MACHINES_MAX (SIM_NODES_MAX + SIM_MASTERS_MAX)
 #define SIM_REGISTRY_MAX 64
-#define SIM_PROGRAMS_MAX 4 /* of one node */
+#define SIM_PROGRAMS_MAX 4  /* of one node */
+#define SIM_KEY_BYTES	 24 /* a short name, or a number */
 
 /* Faults that a history may contain. */
 enum sim_fault {
@@ -167,7 +169,8 @@ struct sim {
 	uint32_t peers;
 	struct store store;
 	struct history *history;
-	unsigned faults; /* that may happen now */
+	struct claim *claims; /* sim_locks.c */
+	unsigned faults;      /* that may happen now */
 	bool programs_stop;
 	uint64_t takeovers, highest_epoch;
 	uint64_t instances;
@@ -257,7 +260,11 @@ struct request {
 	uint64_t instance;    /* of the session, when it was begun */
 	uint64_t seen_token;  /* the highest of the file or name when it was begun */
 	size_t seen_by;
-	uint64_t hold; /* LOOKUP: of the name, when it was begun */
+	uint64_t hold;		 /* LOOKUP: of the name, when it was begun */
+	char key[SIM_KEY_BYTES]; /* LOCK: the name whose locks it is about, or the file's number */
+	struct claim *claim;
+	bool signalled;
+	int64_t patient_until_ns; /* by the node's clock: it awaits the master's word; 0: it does not */
 	struct program *program;
 	struct request *prev, *next;
 };
@@ -267,6 +274,8 @@ struct request *request_submit(struct sim *s, size_t node, const struct message 
 void request_interrupt(struct sim *s, struct request *r);
 void request_answered(struct sim *s, size_t node, const struct node_answer *answer);
 void request_free(struct sim *s, struct request *r);
+/* Is it a lock request that its node knows to be queued? */
+bool request_waits(const struct sim *s, const struct request *r);
 void requests_die(struct sim *s, size_t node);
 
 /* ---- sim_program.c ---- */
@@ -274,6 +283,8 @@ void requests_die(struct sim *s, size_t node);
 void programs_start(struct sim *s, size_t node);
 void programs_die(struct sim *s, size_t node);
 void program_answered(struct sim *s, struct program *p, struct request *r);
+/* The name of the file that it is at work on. */
+const char *program_file(const struct program *p);
 /* Are all at rest? */
 bool programs_idle(const struct sim *s);
 
@@ -286,6 +297,16 @@ void history_release(struct sim *s, size_t node, uint64_t handle, bool closed);
 void history_node_died(struct sim *s, size_t node);
 void history_free(struct sim *s);
 
+/* ---- sim_locks.c ---- */
+
+void locks_begin(struct sim *s, struct request *r);
+void locks_end(struct sim *s, struct request *r);
+void locks_abandon(struct sim *s, struct request *r);
+void locks_closed(struct sim *s, size_t node, uint64_t handle);
+void locks_freed(struct sim *s, const char *id);
+void locks_look(struct sim *s, size_t node);
+void locks_free(struct sim *s);
+
 /* ---- sim_check.c ---- */
 
 /* Before and after an event of this machine (SIM_NO_MACHINE: of any). */
@@ -293,6 +314,8 @@ void check_before(struct sim *s, size_t machine);
 void check_after(struct sim *s, size_t machine);
 void check_master_packet(struct sim *s, size_t master, const struct packet *p);
 void check_swap(struct sim *s, const struct engine_cell *from, const struct engine_cell *to);
+/* After a step of a master. */
+void check_master(struct sim *s, size_t master);
 void check_master_event(struct sim *s, size_t master, const struct master_event *e);
 /* Does this node believe in this session now, by its own clock? */
 bool check_believes(const struct sim *s, size_t node, uint64_t instance);

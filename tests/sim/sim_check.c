@@ -3,7 +3,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lockcore/master_internal.h"
 #include "lockcore/node_internal.h"
+#include "lockcore/table_internal.h"
 #include "sim.h"
 
 /*
@@ -35,16 +37,29 @@ static void check_locks(struct sim *s, size_t a, size_t b, const struct kept *x,
 					 a, b, (int)kind, x->ino);
 }
 
+/* The last name that each node knows of its file: one that is moved is never locked here. */
+static bool same_name(const struct kept *x, const struct kept *y)
+{
+	const struct link *a = x->names && x->names->link_count ? x->names->links : NULL;
+	const struct link *b = y->names && y->names->link_count ? y->names->links : NULL;
+
+	return a && b && a->parent == b->parent && !strcmp(a->name, b->name);
+}
+
 static void check_pair(struct sim *s, size_t a, size_t b)
 {
 	struct node *m = s->nodes[b].node;
 	const struct kept *k, *other;
 
 	for (k = s->nodes[a].node->kept; k; k = k->hh.next) {
-		if ((!k->locks[0] && !k->locks[1]) || !(other = kept_find(m, k->ino)))
+		if (!k->locks[LOCK_FLOCK] && !k->locks[LOCK_RANGE])
 			continue;
-		check_locks(s, a, b, k, other, LOCK_FLOCK);
-		check_locks(s, a, b, k, other, LOCK_RANGE);
+		for (other = m->kept; other; other = other->hh.next) {
+			if (other->ino != k->ino && (s->hold_ns || !same_name(k, other)))
+				continue;
+			check_locks(s, a, b, k, other, LOCK_FLOCK);
+			check_locks(s, a, b, k, other, LOCK_RANGE);
+		}
 	}
 }
 
@@ -62,6 +77,8 @@ static void check_node(struct sim *s, size_t i)
 {
 	const struct node *n = s->nodes[i].node;
 
+	if (n)
+		locks_look(s, i);
 	check_belief(s, i);
 	if (!n || s->lied_to || !check_believes(s, i, node_instance(n)))
 		return;
@@ -175,6 +192,14 @@ static void check_expired(struct sim *s, const struct master_event *e)
 			sim_fail(s, "I7: %s is freed and still registered", e->node);
 }
 
+static bool is_astray(const struct sim *s, const char *id)
+{
+	for (size_t i = 0; i < s->config.nodes; i++)
+		if (s->nodes[i].astray && !strcmp(s->nodes[i].id, id))
+			return true;
+	return false;
+}
+
 void check_master_event(struct sim *s, size_t master, const struct master_event *e)
 {
 	static const char *const names[] = {
@@ -188,10 +213,41 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 		  e->epoch, e->count, e->node, e->text);
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
 		check_expired(s, e);
+	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
+		locks_freed(s, e->node);
 	if (e->kind == MASTER_EVENT_LEADING)
 		faults_takeover(s, master);
-	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns && !s->lied_to)
+	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns && !s->lied_to &&
+	    !is_astray(s, e->node))
 		sim_fail(s, "I4: a reclaim of %s is refused: %s", e->node, e->text);
+}
+
+/* ---- Inside a master ---- */
+
+/* Rule 9: who is about to be deleted waits for nothing. */
+static void check_dying(struct sim *s, struct master *m, const struct session *dying)
+{
+	struct client *client;
+	const struct handle *h;
+
+	HASH_FIND(hh, m->table->clients, &dying->instance, sizeof(dying->instance), client);
+	if (!client)
+		return;
+	DL_FOREACH2 (client->handles, h, client_next)
+		if (h->waiters)
+			sim_fail(s, "rule 9: %s is dying and still waits", dying->node);
+}
+
+void check_master(struct sim *s, size_t master)
+{
+	struct master *m = s->masters[master].master;
+	const struct session *session;
+
+	if (!m->table)
+		return;
+	for (session = m->sessions; session; session = session->hh.next)
+		if (session->state == SESSION_DYING)
+			check_dying(s, m, session);
 }
 
 /* ---- I8: after the faults ---- */

@@ -264,6 +264,7 @@ void sim_master_loop(struct sim *s, size_t i)
 	}
 	while (master_next_event(m, &event))
 		check_master_event(s, i, &event);
+	check_master(s, i);
 	if (faults_kill_master(s, i, MASTER_DIES_ONE_IN)) /* and after them */
 		return;
 	/* Slow, so not every time. */

@@ -4,6 +4,7 @@
  * a daemon would make them. Names that begin with
  *	e  are lock files: made with O_EXCL, removed by their maker alone
  *	f  are locked with flock or fcntl, and never removed
+ *	k  are locked with flock, and removed meanwhile: the lock belongs to the name
  *	t  are made and removed by anyone
  */
 #include <assert.h>
@@ -51,6 +52,9 @@ static const struct plan {
 	{'f', {ACT_MAKE, ACT_SHARED, ACT_READ, ACT_HOLD}},
 	{'f', {ACT_MAKE, ACT_RANGE, ACT_RANGE, ACT_HOLD, ACT_RANGE}},
 	{'f', {ACT_LOOKUP, ACT_TOUCH, ACT_LIST}},
+	{'k', {ACT_MAKE, ACT_EXCLUSIVE, ACT_HOLD}},
+	{'k', {ACT_MAKE, ACT_EXCLUSIVE, ACT_UNLINK, ACT_HOLD}},
+	{'k', {ACT_MAKE, ACT_SHARED, ACT_HOLD, ACT_UNLINK}},
 	{'t', {ACT_MAKE, ACT_WRITE, ACT_READ, ACT_WRITE}},
 	{'t', {ACT_MAKE, ACT_WRITE, ACT_UNLINK, ACT_READ, ACT_HOLD}},
 	{'t', {ACT_LOOKUP, ACT_OPEN, ACT_READ, ACT_WRITE}},
@@ -237,7 +241,8 @@ static void act(struct sim *s, struct program *p, enum act act)
 		/* With the handle, so that the lock file of a successor is left alone. */
 		m.ino = 0;
 		p->made = false;
-		history_release(s, p->node, p->handle, false);
+		if (p->plan->sort == 'e')
+			history_release(s, p->node, p->handle, false);
 		break;
 	case ACT_LIST:
 		m.kind = MESSAGE_READDIR;
@@ -317,6 +322,11 @@ void programs_die(struct sim *s, size_t node)
 		free(s->nodes[node].programs[i]);
 		s->nodes[node].programs[i] = NULL;
 	}
+}
+
+const char *program_file(const struct program *p)
+{
+	return p->name;
 }
 
 bool programs_idle(const struct sim *s)

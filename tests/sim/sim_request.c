@@ -2,10 +2,10 @@
 /* Requests: what programs ask a node, and that each is answered exactly once (I10). */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#include <utlist.h>
-
+#include "lockcore/node_internal.h"
 #include "sim.h"
 
 /* Later, as an answer that is drained at once could end the request under its submitter. */
@@ -49,8 +49,13 @@ struct request *request_submit(struct sim *s, size_t node, const struct message 
 	r->message = message_copy(m);
 	r->begun = s->now;
 	r->instance = node_instance(s->nodes[node].node);
+	if (program)
+		snprintf(r->key, sizeof(r->key), "%s", program_file(program));
+	else
+		snprintf(r->key, sizeof(r->key), "%" PRIx64, m->ino);
 	DL_APPEND(s->nodes[node].requests, r);
 	history_begin(s, r);
+	locks_begin(s, r);
 	sim_in_core = s;
 	r->call = node_submit(s->nodes[node].node, m, r, machine_now(s, node));
 	sim_in_core = NULL;
@@ -66,12 +71,47 @@ struct request *request_submit(struct sim *s, size_t node, const struct message 
 	return r;
 }
 
+static const struct call *call_of(const struct sim *s, const struct request *r)
+{
+	struct call *c;
+
+	HASH_FIND(hh, s->nodes[r->node].node->calls, &r->call, sizeof(r->call), c);
+	return c;
+}
+
+bool request_waits(const struct sim *s, const struct request *r)
+{
+	const struct call *c = call_of(s, r);
+
+	return c && c->ticket;
+}
+
+/* A master that the node believes to be there has the waiting request. */
+static bool may_hear(const struct sim *s, const struct request *r, const struct call *c)
+{
+	const struct node *n = s->nodes[r->node].node;
+
+	return check_believes(s, r->node, r->instance) && c->sent && n->up[n->master] &&
+	       r->message->kind == MESSAGE_LOCK && (r->message->flags & LOCK_WAIT);
+}
+
 void request_interrupt(struct sim *s, struct request *r)
 {
+	const struct call *c = call_of(s, r);
+	bool could_hear = c && may_hear(s, r, c);
+
 	sim_trace(s, "node %zu call %" PRIu64 ": a signal", r->node, r->call);
+	r->signalled = true;
 	sim_in_core = s;
 	node_interrupt(s->nodes[r->node].node, r->call, machine_now(s, r->node));
 	sim_in_core = NULL;
+	c = call_of(s, r);
+	if (c && c->cancelled)
+		r->patient_until_ns =
+			deadline_is_set(&c->deadline) ? c->deadline.at_ns : MOMENT_NEVER;
+	else if (could_hear)
+		sim_fail(s, "rule 13: node %zu asks nobody what became of call %" PRIu64, r->node,
+			 r->call);
 	sim_at(s, 1, machine_of_node(r->node), on_kick, NULL);
 }
 
@@ -94,6 +134,7 @@ void request_answered(struct sim *s, size_t node, const struct node_answer *answ
 
 void request_free(struct sim *s, struct request *r)
 {
+	locks_abandon(s, r);
 	DL_DELETE(s->nodes[r->node].requests, r);
 	message_free(r->message);
 	message_free(r->reply);
