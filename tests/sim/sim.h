@@ -113,7 +113,8 @@ struct sim_node {
 	bool leaving;
 	bool midway; /* paused between looking at the time and answering */
 	bool astray; /* its clock has stood still: its belief means nothing until it is restarted */
-	uint64_t over; /* a session instance that has stopped believing */
+	uint64_t over;	   /* a session instance that has stopped believing */
+	uint64_t believed; /* the one that believed before this event; 0: none */
 };
 
 struct sim_master {
@@ -314,6 +315,7 @@ void check_before(struct sim *s, size_t machine);
 void check_after(struct sim *s, size_t machine);
 void check_master_packet(struct sim *s, size_t master, const struct packet *p);
 void check_swap(struct sim *s, const struct engine_cell *from, const struct engine_cell *to);
+void check_received(struct sim *s, size_t node, uint64_t epoch);
 /* After a step of a master. */
 void check_master(struct sim *s, size_t master);
 void check_master_event(struct sim *s, size_t master, const struct master_event *e);
@@ -332,6 +334,8 @@ void faults_begin(struct sim *s);
 void faults_end(struct sim *s);
 /* A master has taken over: it may well die before grace is over. */
 void faults_takeover(struct sim *s, size_t master);
+/* The store is slow to answer; the master's process may end before it does. */
+void faults_may_die_within(struct sim *s, size_t master, int64_t ns);
 /* Does the master's process die here, once in so many times? It is gone when this returns then. */
 bool faults_kill_master(struct sim *s, size_t master, unsigned one_in);
 

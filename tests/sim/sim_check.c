@@ -94,8 +94,11 @@ void check_before(struct sim *s, size_t machine)
 	for (size_t i = 0; i < s->config.nodes; i++) {
 		const struct node *n = s->nodes[i].node;
 
-		if ((machine == i || machine == SIM_NO_MACHINE) && n && n->state == NODE_OPEN &&
-		    n->belief_ns <= machine_now(s, i).boot_ns)
+		if (machine != i && machine != SIM_NO_MACHINE)
+			continue;
+		s->nodes[i].believed =
+			n && check_believes(s, i, node_instance(n)) ? node_instance(n) : 0;
+		if (n && n->state == NODE_OPEN && n->belief_ns <= machine_now(s, i).boot_ns)
 			s->nodes[i].over = node_instance(n);
 	}
 }
@@ -106,6 +109,22 @@ void check_after(struct sim *s, size_t machine)
 	for (size_t i = 0; i < s->config.nodes; i++)
 		if (machine == i || machine == SIM_NO_MACHINE)
 			check_node(s, i);
+}
+
+/*
+ * A node has taken a packet of this epoch. A session that lives for its node and for the store does
+ * not end by what a master says whose epoch the node knows to be over.
+ */
+void check_received(struct sim *s, size_t i, uint64_t epoch)
+{
+	const struct sim_node *n = &s->nodes[i];
+
+	if (n->believed && node_instance(n->node) != n->believed &&
+	    epoch < n->node->highest_epoch && engine_knows(s, n->id, n->believed) && !s->lied_to)
+		sim_fail(s,
+			 "rule 10: node %zu gives up session %" PRIx64 " as epoch %" PRIu64
+			 " would have it",
+			 i, n->believed, epoch);
 }
 
 /* ---- What masters say ---- */

@@ -15,6 +15,7 @@
 
 #define TROUBLE_PER_MILLE 60
 #define SLOW_PER_MILLE	  40
+#define SLOW_MAX_NS	  (6 * NS_PER_SEC)
 #define LATE_MAX_NS	  (20 * NS_PER_SEC)
 #define TIMEOUT_NS	  NS_PER_SEC
 
@@ -171,6 +172,31 @@ static void send_outcome(struct sim *s, size_t master, uint64_t id, enum engine_
 
 /* ---- Running ---- */
 
+/* What happens seldom is what trouble is to meet. */
+static bool is_rare(const struct engine_op *op)
+{
+	return op->kind != ENGINE_READ && op->kind != ENGINE_SWAP;
+}
+
+static unsigned dies_one_in(const struct engine_op *op)
+{
+	return is_rare(op) ? 50 : 4000;
+}
+
+/* How much longer the operation takes than it should; the master may well die meanwhile. */
+static int64_t slowness(struct sim *s, size_t master, const struct engine_op *op)
+{
+	int64_t ns;
+
+	if (!(s->faults & FAULT_ENGINE) ||
+	    !sim_chance(s, is_rare(op) ? 3 * SLOW_PER_MILLE : SLOW_PER_MILLE))
+		return 0;
+	ns = (int64_t)sim_below(s, SLOW_MAX_NS);
+	if (is_rare(op))
+		faults_may_die_within(s, master, ns);
+	return ns;
+}
+
 static void apply_late(struct sim *s, struct event *e)
 {
 	struct engine_op *op = e->data;
@@ -199,12 +225,6 @@ static void outcome_unknown(struct sim *s, size_t master, const struct engine_op
 	send_outcome(s, master, op->id, ENGINE_UNKNOWN, TIMEOUT_NS);
 }
 
-/* What happens seldom is what a crash is to meet. */
-static unsigned dies_one_in(const struct engine_op *op)
-{
-	return op->kind == ENGINE_READ || op->kind == ENGINE_SWAP ? 4000 : 50;
-}
-
 /* The operation reaches the store; its master may be paused by now. */
 static void execute(struct sim *s, struct event *e)
 {
@@ -227,8 +247,7 @@ static void execute(struct sim *s, struct event *e)
 		return;
 	}
 	result = apply(s, &o->op);
-	if ((s->faults & FAULT_ENGINE) && sim_chance(s, SLOW_PER_MILLE))
-		delay += (int64_t)sim_below(s, 6 * NS_PER_SEC);
+	delay += slowness(s, o->master, &o->op);
 	sim_trace(s, "store: master %zu op %" PRIu64 " of kind %d: %d, cell e%" PRIu64 " #%" PRIu64,
 		  o->master, o->op.id, o->op.kind, result, st->cell.epoch, st->cell.sequence);
 	send_outcome(s, o->master, o->op.id, result, delay);
@@ -245,8 +264,7 @@ static void start_next(struct sim *s, size_t master)
 		return;
 	DL_DELETE(s->store.queue[master], o);
 	s->masters[master].running = o->op;
-	if ((s->faults & FAULT_ENGINE) && sim_chance(s, SLOW_PER_MILLE))
-		delay += (int64_t)sim_below(s, 6 * NS_PER_SEC);
+	delay += slowness(s, master, &o->op);
 	sim_at(s, delay, SIM_NO_MACHINE, execute, o);
 }
 

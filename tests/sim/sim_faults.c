@@ -7,11 +7,13 @@
 
 #include "sim.h"
 
-#define FAULT_GAP_NS	 (8 * NS_PER_SEC)
-#define TROUBLE_MAX_NS	 (25 * NS_PER_SEC)
-#define PPM		 1000000
-#define DIES_IN_GRACE	 150 /* per mille of the takeovers */
-#define FAULT_LIST_BYTES 256
+#define FAULT_GAP_NS	   (8 * NS_PER_SEC)
+#define TROUBLE_MAX_NS	   (25 * NS_PER_SEC)
+#define NODE_FREEZE_MIN_NS (5 * NS_PER_SEC)
+#define PPM		   1000000
+#define DIES_IN_GRACE	   150 /* per mille of the takeovers */
+#define DIES_WHILE_SLOW	   300 /* and of the store's slow operations */
+#define FAULT_LIST_BYTES   256
 
 const char *const sim_fault_names[] = {
 	"loss",	  "repeat", "delay", "partition",  "master", "node",	 "engine", "pause",
@@ -196,13 +198,13 @@ static void on_thaw(struct sim *s, struct event *e)
 		sim_master_loop(s, i - SIM_NODES_MAX);
 }
 
-static void freeze(struct sim *s, size_t machine)
+static void freeze(struct sim *s, size_t machine, int64_t ns)
 {
 	if (s->machines[machine].rate_ppm == 0)
 		return;
 	sim_trace(s, "the clock of machine %zu stops", machine);
 	machine_set_rate(s, machine, 0);
-	sim_at(s, trouble_time(s), SIM_NO_MACHINE, on_thaw, number(machine));
+	sim_at(s, ns, SIM_NO_MACHINE, on_thaw, number(machine));
 }
 
 static void fault_freeze(struct sim *s)
@@ -210,7 +212,7 @@ static void fault_freeze(struct sim *s)
 	size_t i = sim_below(s, s->config.masters);
 
 	s->masters[i].astray = true;
-	freeze(s, machine_of_master(i));
+	freeze(s, machine_of_master(i), trouble_time(s));
 }
 
 static void fault_node_freeze(struct sim *s)
@@ -218,7 +220,8 @@ static void fault_node_freeze(struct sim *s)
 	size_t i = sim_below(s, s->config.nodes);
 
 	s->nodes[i].astray = true;
-	freeze(s, machine_of_node(i));
+	/* For less than a lease nobody would notice. */
+	freeze(s, machine_of_node(i), NODE_FREEZE_MIN_NS + 2 * trouble_time(s));
 }
 
 /* All masters are stopped for it. */
@@ -246,7 +249,7 @@ bool faults_kill_master(struct sim *s, size_t i, unsigned one_in)
 	return true;
 }
 
-static void on_die_in_grace(struct sim *s, struct event *e)
+static void on_die(struct sim *s, struct event *e)
 {
 	size_t i = *(size_t *)e->data;
 
@@ -254,13 +257,20 @@ static void on_die_in_grace(struct sim *s, struct event *e)
 	sim_at(s, (int64_t)sim_below(s, NS_PER_SEC), SIM_NO_MACHINE, on_start_master, number(i));
 }
 
+void faults_may_die_within(struct sim *s, size_t master, int64_t ns)
+{
+	if ((s->faults & FAULT_MASTER_CRASH) && sim_chance(s, DIES_WHILE_SLOW))
+		sim_at(s, (int64_t)sim_below(s, (uint64_t)ns + 1), machine_of_master(master),
+		       on_die, number(master));
+}
+
 void faults_takeover(struct sim *s, size_t master)
 {
 	int64_t when = sim_chance(s, 500) ? 100 * NS_PER_MS : 10 * NS_PER_SEC;
 
 	if ((s->faults & FAULT_MASTER_CRASH) && sim_chance(s, DIES_IN_GRACE))
-		sim_at(s, (int64_t)sim_below(s, (uint64_t)when), machine_of_master(master),
-		       on_die_in_grace, number(master));
+		sim_at(s, (int64_t)sim_below(s, (uint64_t)when), machine_of_master(master), on_die,
+		       number(master));
 }
 
 /* ---- When ---- */

@@ -77,10 +77,12 @@ static void arrive(struct sim *s, struct event *e)
 	else
 		node_receive(s->nodes[f->node].node, f->master, &p, machine_now(s, f->node));
 	sim_in_core = NULL;
-	if (f->direction == TO_MASTER)
+	if (f->direction == TO_MASTER) {
 		sim_master_loop(s, f->master);
-	else
+	} else {
+		check_received(s, f->node, f->epoch);
 		sim_node_loop(s, f->node);
+	}
 	packet_deinit(&p);
 }
 

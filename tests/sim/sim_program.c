@@ -17,6 +17,7 @@
 #define NAMES_OF_A_SORT 3
 #define THINK_MAX_NS	(400 * NS_PER_MS)
 #define HOLD_MAX_NS	(3 * NS_PER_SEC)
+#define LONG_MAX_NS	(20 * NS_PER_SEC)
 #define PLAN_MAX	8
 #define RANGES_FROM	2 /* where a plan's first range is asked for */
 
@@ -37,6 +38,7 @@ enum act {
 	ACT_UNLINK,
 	ACT_LIST,
 	ACT_HOLD, /* just wait */
+	ACT_LONG, /* for longer than a lease, it may be */
 };
 
 static const struct plan {
@@ -50,6 +52,7 @@ static const struct plan {
 	{'f', {ACT_MAKE, ACT_EXCLUSIVE, ACT_READ, ACT_WRITE, ACT_HOLD, ACT_UNLOCK, ACT_HOLD}},
 	{'f', {ACT_MAKE, ACT_SHARED, ACT_HOLD, ACT_EXCLUSIVE, ACT_HOLD}},
 	{'f', {ACT_MAKE, ACT_SHARED, ACT_READ, ACT_HOLD}},
+	{'f', {ACT_MAKE, ACT_EXCLUSIVE, ACT_LONG, ACT_WRITE}},
 	{'f', {ACT_MAKE, ACT_RANGE, ACT_RANGE, ACT_HOLD, ACT_RANGE}},
 	{'f', {ACT_LOOKUP, ACT_TOUCH, ACT_LIST}},
 	{'k', {ACT_MAKE, ACT_EXCLUSIVE, ACT_HOLD}},
@@ -250,6 +253,7 @@ static void act(struct sim *s, struct program *p, enum act act)
 		m.handle = 0;
 		break;
 	case ACT_HOLD:
+	case ACT_LONG:
 	case ACT_END:
 		return;
 	}
@@ -276,8 +280,8 @@ static void next_act(struct sim *s, struct event *e)
 	}
 	if (now == ACT_END)
 		finish_plan(s, p);
-	else if (now == ACT_HOLD)
-		act_later(s, p, (int64_t)sim_below(s, HOLD_MAX_NS));
+	else if (now == ACT_HOLD || now == ACT_LONG)
+		act_later(s, p, (int64_t)sim_below(s, now == ACT_HOLD ? HOLD_MAX_NS : LONG_MAX_NS));
 	else
 		act(s, p, now);
 }
