@@ -5,6 +5,8 @@
 
 int64_t master_wait_ns(int64_t lease_ns)
 {
+	if (!rule(RULE_MASTER_WAITS_LONGER))
+		return lease_ns;
 	return lease_ns / (100 - MASTER_DRIFT_PERCENT) * (100 + MASTER_DRIFT_PERCENT) +
 	       MASTER_SLACK_NS;
 }
@@ -158,6 +160,12 @@ static void swap(struct master *m, uint64_t epoch)
 	m->swap_running = true;
 }
 
+/* Until when a SWAP that has succeeded lets it lead: the lease counts from the sending. */
+static int64_t valid_until(int64_t sent_ns)
+{
+	return rule(RULE_LEADS_WHILE_VALID) ? sent_ns + MASTER_LEADER_LEASE_NS : MOMENT_NEVER;
+}
+
 static int64_t swap_gap(const struct master *m)
 {
 	int64_t share = m->config.lease_ns / MASTER_SWAP_GAP_SHARE;
@@ -236,9 +244,11 @@ static void on_read(struct master *m, const struct engine_cell *cell, struct mom
 	    now.boot_ns < m->seen_ns + wait)
 		return;
 	epoch = (cell->epoch > m->epoch_floor ? cell->epoch : m->epoch_floor) + 1;
+	swap(m, epoch);
+	if (!m->swap_running)
+		return; /* no memory: the cell will be looked at again */
 	m->state = MASTER_TAKING;
 	m->look_at_ns = MOMENT_NEVER;
-	swap(m, epoch);
 }
 
 static void on_taken_over(struct master *m, const struct op *op, struct moment now)
@@ -247,7 +257,7 @@ static void on_taken_over(struct master *m, const struct op *op, struct moment n
 
 	m->cell = op->op.next;
 	m->epoch = m->cell.epoch;
-	m->valid_ns = op->sent_ns + MASTER_LEADER_LEASE_NS;
+	m->valid_ns = valid_until(op->sent_ns);
 	m->state = MASTER_LOADING;
 	/* Sessions that the old leader welcomed believe for as long as it said. */
 	if (old_lease < m->config.lease_ns)
@@ -297,7 +307,7 @@ static void on_swap(struct master *m, const struct op *op, const struct engine_o
 	}
 	if (outcome->result == ENGINE_DONE) {
 		m->cell = op->op.next;
-		m->valid_ns = op->sent_ns + MASTER_LEADER_LEASE_NS;
+		m->valid_ns = valid_until(op->sent_ns);
 		m->swaps_done = m->swaps_sent;
 		sessions_confirmed(m);
 	} else if (outcome->result == ENGINE_REFUSED) {

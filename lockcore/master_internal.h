@@ -24,6 +24,7 @@
 #include "lockcore/channel.h"
 #include "lockcore/deadline.h"
 #include "lockcore/master.h"
+#include "lockcore/rules.h"
 
 enum master_state { MASTER_READING, MASTER_TAKING, MASTER_LOADING, MASTER_GRACE, MASTER_SERVING };
 

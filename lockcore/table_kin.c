@@ -158,7 +158,7 @@ void lockset_join_kin(struct table *t, struct inode *inode)
 {
 	const struct dentry *d;
 
-	if (!S_ISREG(inode->mode))
+	if (!S_ISREG(inode->mode) || !rule(RULE_LOCKS_BELONG_TO_NAMES))
 		return;
 	DL_FOREACH2 (inode->dentries, d, inode_next)
 		join_name(t, inode, d);
