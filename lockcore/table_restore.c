@@ -49,8 +49,10 @@ static struct inode *restoring_inode(struct table *t, uint64_t ino)
 {
 	struct inode *inode = inode_find(t, ino);
 
-	if (inode)
+	if (inode) {
+		assert(inode->restore); /* else it was not made while restoring */
 		return inode;
+	}
 	inode = inode_new(t, ino);
 	if (!inode)
 		return NULL;

@@ -115,6 +115,7 @@ struct sim_node {
 	bool leaving;
 	bool midway; /* paused between looking at the time and answering */
 	bool astray; /* its clock has stood still: its belief means nothing until it is restarted */
+	uint64_t epoch;	   /* the highest that it has taken anything from */
 	uint64_t over;	   /* a session instance that has stopped believing */
 	uint64_t believed; /* the one that believed before this event; 0: none */
 };
@@ -179,6 +180,7 @@ struct sim {
 	uint64_t instances;
 	uint64_t events_run, answers, packets;
 	uint64_t allocations; /* of the core, while they may fail */
+	bool starved;	      /* one of them has failed since the last takeover */
 	bool lied_to;	 /* the store was put back, and somebody is served who could not tell */
 	int64_t hold_ns; /* stories: how long a packet travels */
 };

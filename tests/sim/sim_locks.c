@@ -9,7 +9,8 @@
  * A claim is a lock request for as long as it may stand for a lock or a place in a queue. It is
  * over for certain when its release is answered, when another is granted what excludes it, or when
  * its session is freed. The files of one name share their locks (contract 5.5), so claims are kept
- * by name; of a story's files, which have other names too, by number.
+ * by name; of a story's files, which have other names too, by number, and it is enough for a refusal
+ * that one was opened by the same name.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -29,6 +30,7 @@ struct claim {
 	size_t node;
 	uint64_t instance, handle, owner;
 	char key[SIM_KEY_BYTES];
+	char name[SIM_KEY_BYTES]; /* by which a story opened the file; empty: not known */
 	enum lock_kind kind;
 	enum lock_mode mode;
 	int64_t start, end;
@@ -55,10 +57,21 @@ static bool same_place(const struct claim *a, const struct claim *b)
 	return a->kind == b->kind && !strcmp(a->key, b->key);
 }
 
+static bool exclude(const struct claim *a, const struct claim *b)
+{
+	return !same_owner(a, b) && a->start <= b->end && b->start <= a->end &&
+	       (a->mode == LOCK_EXCLUSIVE || b->mode == LOCK_EXCLUSIVE);
+}
+
 static bool conflict(const struct claim *a, const struct claim *b)
 {
-	return same_place(a, b) && !same_owner(a, b) && a->start <= b->end && b->start <= a->end &&
-	       (a->mode == LOCK_EXCLUSIVE || b->mode == LOCK_EXCLUSIVE);
+	return same_place(a, b) && exclude(a, b);
+}
+
+/* Files that may be, or have been, one name's. */
+static bool may_be_kin(const struct claim *a, const struct claim *b)
+{
+	return a->kind == b->kind && *a->name && !strcmp(a->name, b->name);
 }
 
 static void drop_claim(struct sim *s, struct claim *c)
@@ -88,8 +101,8 @@ static void explain_busy(struct sim *s, const struct claim *c)
 	const struct claim *q;
 
 	DL_FOREACH (s->claims, q)
-		if (q != c && conflict(q, c) && q->over >= c->begun &&
-		    !(q->node == c->node && q->closed <= c->begun))
+		if (q != c && (same_place(q, c) || may_be_kin(q, c)) && exclude(q, c) &&
+		    q->over >= c->begun && !(q->node == c->node && q->closed <= c->begun))
 			return;
 	sim_fail(s, "I11: node %zu finds %s locked, and nobody has it or waits for it", c->node,
 		 c->key);
@@ -191,6 +204,17 @@ static void check_no_trace(struct sim *s, const struct request *r, struct claim 
 
 /* ---- Requests ---- */
 
+/* The name in the request that opened this handle. */
+static const char *name_of_handle(const struct sim *s, size_t node, uint64_t handle)
+{
+	const struct request *r;
+
+	DL_FOREACH (s->nodes[node].requests, r)
+		if (r->message->kind == MESSAGE_CREATE && r->answered && r->handle == handle)
+			return r->message->name;
+	return "";
+}
+
 void locks_begin(struct sim *s, struct request *r)
 {
 	const struct message *m = r->message;
@@ -218,6 +242,8 @@ void locks_begin(struct sim *s, struct request *r)
 		.over = NEVER,
 	};
 	memcpy(c->key, r->key, sizeof(c->key));
+	if (!r->program)
+		snprintf(c->name, sizeof(c->name), "%s", name_of_handle(s, r->node, m->handle));
 	DL_FOREACH (s->claims, q)
 		if (same_place(q, c) && same_owner(q, c))
 			c->first = false;

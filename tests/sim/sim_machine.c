@@ -143,6 +143,7 @@ void sim_start_node(struct sim *s, size_t i)
 	if (!s->hold_ns) /* as if a program had been in the root */
 		n->node->root = (struct attr){.ino = ROOT_INO, .mode = S_IFDIR};
 	n->leaving = n->midway = false;
+	n->epoch = 0;
 	n->astray = s->machines[i].rate_ppm == 0;
 	sim_trace(s, "node %zu starts as %s, instance %" PRIx64, i, n->id, config.instance_base);
 	for (size_t m = 0; m < s->config.masters; m++)

@@ -20,7 +20,10 @@ static bool fails(void)
 
 	if (!s || !(s->faults & FAULT_MEMORY))
 		return false;
-	return ++s->allocations % s->config.fail_every == 0;
+	if (++s->allocations % s->config.fail_every)
+		return false;
+	s->starved = true;
+	return true;
 }
 
 void *__wrap_malloc(size_t size)
