@@ -216,6 +216,21 @@ void master_step_down(struct master *m, struct moment now, const char *why)
 	m->seen_ns = 0;
 }
 
+/*
+ * There may be sessions that the store has forgotten, and once the epoch is above all that was ever
+ * promised nobody will tell. So they end first: whoever leads before W is over, this master or its
+ * successor after a crash, is told again.
+ */
+void master_store_is_old(struct master *m, uint64_t epoch, struct moment now)
+{
+	int64_t lease =
+		m->cell.lease_ns > m->config.lease_ns ? m->cell.lease_ns : m->config.lease_ns;
+
+	m->epoch_floor = epoch;
+	m->old_until_ns = now.boot_ns + master_wait_ns(lease);
+	master_step_down(m, now, "the store was put back to an old state");
+}
+
 void master_check(struct master *m, struct moment now)
 {
 	if (m->state <= MASTER_TAKING)
@@ -240,6 +255,8 @@ static void on_read(struct master *m, const struct engine_cell *cell, struct mom
 		m->seen_ns = now.boot_ns;
 	}
 	m->look_at_ns = now.boot_ns + MASTER_STANDBY_NS;
+	if (now.boot_ns < m->old_until_ns)
+		return;
 	if (cell->instance && cell->instance != m->config.instance && !m->config.exclusive_store &&
 	    now.boot_ns < m->seen_ns + wait)
 		return;

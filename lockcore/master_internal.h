@@ -94,7 +94,7 @@ struct master {
 	struct engine_cell cell; /* as known */
 	uint64_t epoch;		 /* while it leads */
 	uint64_t epoch_floor;	 /* the next takeover must go above */
-	bool store_old;		 /* it was put back, and not all of W has passed since */
+	int64_t old_until_ns;	 /* the store was put back: it does not take over before */
 	int64_t valid_ns;	 /* it leads until then */
 	int64_t grace_end_ns;
 	int64_t look_at_ns; /* READING: when to look at the cell */
@@ -130,6 +130,8 @@ struct master {
 void master_tell(struct master *m, enum master_event_kind kind, const struct session *s,
 		 uint64_t number, const char *text);
 void master_step_down(struct master *m, struct moment now, const char *why);
+/* A node knows this epoch, which the store does not (rule 10). */
+void master_store_is_old(struct master *m, uint64_t epoch, struct moment now);
 bool master_leads(const struct master *m);
 void master_check(struct master *m,
 		  struct moment now); /* the lease, before anything else (rule 1) */

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <utlist.h>
-
+#include "lockcore/node_internal.h"
 #include "sim.h"
 
 #define MIDWAY_ONE_IN	   3000 /* loops of a machine that may be paused */
@@ -160,6 +159,16 @@ void sim_crash_node(struct sim *s, size_t i)
 	requests_die(s, i);
 	node_free(s->nodes[i].node);
 	s->nodes[i].node = NULL;
+}
+
+uint64_t sim_instance(const struct sim *s, size_t node)
+{
+	return node_instance(s->nodes[node].node);
+}
+
+uint64_t sim_epoch(const struct sim *s, size_t node)
+{
+	return s->nodes[node].node->epoch;
 }
 
 static void node_tells(struct sim *s, size_t i, const struct node_event *e)

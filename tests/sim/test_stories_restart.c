@@ -331,7 +331,7 @@ static void test_late_reclaim_lapses(void **state)
 	story_make(s, 0, "e", OPEN_EXCL);
 	story_cut(s, 0, true, true);
 	machine_set_rate(s, 0, 0);
-	history_node_died(s, 0); /* no rule can save it from its clock */
+	s->nodes[0].astray = true; /* no rule can save it from its clock */
 	story_restart(s);
 	story_grace_over(s);
 	assert_int_equal(story_lookup(s, 1, "e"), STATUS_NO_ENTRY);
