@@ -5,7 +5,8 @@
  *
  * Nothing is granted meanwhile: requests are held back in their order. Grace ends when every
  * session has reclaimed or is durably deleted. One that is not heard of is deleted when W is over;
- * one that said HELLO has a new promise, and only its own expiry ends it.
+ * one that said HELLO has a new promise, and only its own expiry ends it. If the store was put back
+ * to an old state, there may be sessions that it does not know: then grace lasts all of W.
  */
 #include "lockcore/master_internal.h"
 
@@ -189,7 +190,9 @@ void grace_check_end(struct master *m, struct moment now)
 	if (now.boot_ns >= m->grace_end_ns) {
 		delete_absent(m);
 		m->grace_end_ns = MOMENT_NEVER;
+		m->store_old = false;
 	}
-	if (!rule(RULE_GRACE_WAITS_FOR_ALL) || !waits_for_somebody(m))
-		grace_end(m, now);
+	if (m->store_old || (rule(RULE_GRACE_WAITS_FOR_ALL) && waits_for_somebody(m)))
+		return;
+	grace_end(m, now);
 }

@@ -94,7 +94,7 @@ struct master {
 	struct engine_cell cell; /* as known */
 	uint64_t epoch;		 /* while it leads */
 	uint64_t epoch_floor;	 /* the next takeover must go above */
-	int64_t old_until_ns;	 /* the store was put back: it does not take over before */
+	bool store_old;		 /* it was put back, and not all of W has passed since */
 	int64_t valid_ns;	 /* it leads until then */
 	int64_t grace_end_ns;
 	int64_t look_at_ns; /* READING: when to look at the cell */

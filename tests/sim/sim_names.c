@@ -44,6 +44,7 @@ struct life {
 	uint64_t instance;
 	bool held;	    /* by the maker's session; else it lives on use */
 	bool told;	    /* the maker's program has heard of it */
+	uint64_t epoch;	    /* when it was begun */
 	int64_t made_begun; /* true time */
 	int64_t made;	    /* for certain by then; NEVER: maybe not at all */
 	struct end end;
@@ -99,6 +100,7 @@ static struct life *life_begins(struct name *n, const struct request *r, bool he
 	l->node = r->node;
 	l->instance = r->instance;
 	l->held = held;
+	l->epoch = r->epoch;
 	l->made_begun = r->begun;
 	l->made = l->end.at = NEVER;
 	DL_PREPEND(n->lives, l);
@@ -206,6 +208,12 @@ static void explain_existence(struct sim *s, const struct name *n, const struct 
 		 n->name);
 }
 
+/* What the first try made and others met, nobody remembers: a retry has made another file. */
+static bool may_be_another(const struct sim *s, const struct life *l, const struct request *r)
+{
+	return !l->told && l->epoch < sim_epoch(s, r->node);
+}
+
 /* The life that was found: its own, or one whose maker was never told the number. */
 static struct life *explain_found(struct sim *s, const struct name *n, const struct request *r,
 				  uint64_t ino)
@@ -215,7 +223,7 @@ static struct life *explain_found(struct sim *s, const struct name *n, const str
 	DL_FOREACH (n->lives, l) {
 		if (l->ino == ino && !is_over(s, l, r->begun))
 			return l;
-		if (!l->ino && !found)
+		if (!found && (!l->ino || may_be_another(s, l, r)))
 			found = l;
 	}
 	if (!found)
@@ -223,6 +231,7 @@ static struct life *explain_found(struct sim *s, const struct name *n, const str
 			 n->name);
 	found->ino = ino;
 	found->made = s->now;
+	found->end.at = NEVER;
 	return found;
 }
 
