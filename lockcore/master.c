@@ -155,7 +155,7 @@ static void swap(struct master *m, uint64_t epoch)
 		.instance = m->config.instance,
 		.epoch = epoch,
 		.sequence = m->cell.sequence + 1,
-		.lease_ns = m->config.lease_ns,
+		.lease_ns = m->store_old ? -m->config.lease_ns : m->config.lease_ns,
 	};
 	m->swap_running = true;
 }
@@ -216,6 +216,18 @@ void master_step_down(struct master *m, struct moment now, const char *why)
 	m->seen_ns = 0;
 }
 
+/*
+ * There may be sessions that the store has forgotten: they end in the grace of the next takeover,
+ * which lasts all of W. Once the epoch is raised nobody will tell again, so the cell itself says so
+ * until then, should this master die.
+ */
+void master_store_is_old(struct master *m, uint64_t epoch, struct moment now)
+{
+	m->epoch_floor = epoch;
+	m->store_old = true;
+	master_step_down(m, now, "the store was put back to an old state");
+}
+
 void master_check(struct master *m, struct moment now)
 {
 	if (m->state <= MASTER_TAKING)
@@ -240,6 +252,10 @@ static void on_read(struct master *m, const struct engine_cell *cell, struct mom
 		m->seen_ns = now.boot_ns;
 	}
 	m->look_at_ns = now.boot_ns + MASTER_STANDBY_NS;
+	if (cell->lease_ns < 0)
+		m->store_old = true;
+	else if (cell->epoch > m->epoch_floor)
+		m->store_old = false; /* another master has seen to it */
 	if (cell->instance && cell->instance != m->config.instance && !m->config.exclusive_store &&
 	    now.boot_ns < m->seen_ns + wait)
 		return;
@@ -253,7 +269,7 @@ static void on_read(struct master *m, const struct engine_cell *cell, struct mom
 
 static void on_taken_over(struct master *m, const struct op *op, struct moment now)
 {
-	int64_t old_lease = m->cell.lease_ns;
+	int64_t old_lease = m->cell.lease_ns < 0 ? -m->cell.lease_ns : m->cell.lease_ns;
 
 	m->cell = op->op.next;
 	m->epoch = m->cell.epoch;

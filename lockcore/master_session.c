@@ -291,11 +291,8 @@ static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
 		return;
 	if (rule(RULE_OLD_STORE_IS_REFUSED) && msg->epoch > m->epoch &&
 	    msg->epoch < UINT64_C(1) << (62 - TABLE_EPOCH_SHIFT)) {
-		/* Rule 10: the store is older than what was once promised from it. */
-		m->epoch_floor = msg->epoch;
-		m->store_old = true;
 		master_tell(m, MASTER_EVENT_STORE_OLD, NULL, 0, NULL);
-		master_step_down(m, now, "the store was put back to an old state");
+		master_store_is_old(m, msg->epoch, now);
 		return;
 	}
 	if (s && !strcmp(s->node, msg->text))

@@ -203,5 +203,6 @@ void sim_free(struct sim *s)
 	engine_free(s);
 	history_free(s);
 	locks_free(s);
+	names_free(s);
 	free(s);
 }

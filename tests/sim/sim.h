@@ -10,7 +10,8 @@
  *	sim_request.c  requests of programs, each answered exactly once
  *	sim_program.c  programs that lock, write, remove, get interrupted and die (I12: holders know their token)
  *	sim_history.c  what programs saw, against what a file system may show (I2, I11)
- *	sim_locks.c    the same for locks: refusals, queues, interrupts
+ *	sim_names.c    the same for the root's names
+ *	sim_locks.c    and for locks: refusals, queues, interrupts
  *	sim_check.c    the invariants, in true time (protocol.md I1 to I10, contract 2.4)
  *	sim_faults.c   the faults, each with its end
  *	sim_chaos.c    the history of a seed: trouble, then peace, then the last check
@@ -174,7 +175,9 @@ struct sim {
 	struct store store;
 	struct history *history;
 	struct claim *claims; /* sim_locks.c */
-	unsigned faults;      /* that may happen now */
+	struct name *names;   /* sim_names.c */
+	struct use *uses;
+	unsigned faults; /* that may happen now */
 	bool programs_stop;
 	uint64_t takeovers, highest_epoch;
 	uint64_t instances;
@@ -227,6 +230,9 @@ void sim_start_node(struct sim *s, size_t i);
 void sim_crash_node(struct sim *s, size_t i);
 void sim_start_master(struct sim *s, size_t i);
 void sim_crash_master(struct sim *s, size_t i);
+/* Of a node's session: its number, and its master's epoch; 0: none. */
+uint64_t sim_instance(const struct sim *s, size_t node);
+uint64_t sim_epoch(const struct sim *s, size_t node);
 /* Drains what a node or master has to say, and sets its alarm. */
 void sim_node_loop(struct sim *s, size_t i);
 void sim_master_loop(struct sim *s, size_t i);
@@ -263,6 +269,7 @@ struct request {
 	struct message *reply;
 	int64_t begun, ended; /* true time */
 	uint64_t instance;    /* of the session, when it was begun */
+	uint64_t epoch;	      /* and of its master */
 	uint64_t seen_token;  /* the highest of the file or name when it was begun */
 	size_t seen_by;
 	uint64_t hold;		 /* LOOKUP: of the name, when it was begun */
@@ -301,6 +308,16 @@ void history_end(struct sim *s, struct request *r);
 void history_release(struct sim *s, size_t node, uint64_t handle, bool closed);
 void history_node_died(struct sim *s, size_t node);
 void history_free(struct sim *s);
+
+/* ---- sim_names.c ---- */
+
+void names_begin(struct sim *s, struct request *r);
+void names_end(struct sim *s, struct request *r);
+/* Nobody will hear what became of it. */
+void names_abandon(struct sim *s, struct request *r);
+void names_closed(struct sim *s, size_t node, uint64_t handle);
+void names_freed(struct sim *s, const char *id);
+void names_free(struct sim *s);
 
 /* ---- sim_locks.c ---- */
 

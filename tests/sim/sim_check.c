@@ -233,6 +233,13 @@ static bool is_astray(const struct sim *s, const char *id)
 	return false;
 }
 
+/* Whoever believes in a session of this id by now began it later. */
+static void told_freed(struct sim *s, const char *id)
+{
+	locks_freed(s, id);
+	names_freed(s, id);
+}
+
 void check_master_event(struct sim *s, size_t master, const struct master_event *e)
 {
 	static const char *const names[] = {
@@ -249,7 +256,7 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
 		check_expired(s, e);
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
-		locks_freed(s, e->node);
+		told_freed(s, e->node);
 	if (e->kind == MASTER_EVENT_LEADING)
 		faults_takeover(s, master);
 	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns && !s->lied_to &&

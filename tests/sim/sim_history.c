@@ -196,8 +196,10 @@ void history_release(struct sim *s, size_t node, uint64_t handle, bool closed)
 	struct history *history = history_of(s);
 	struct hold *h, *next;
 
-	if (closed)
+	if (closed) {
 		locks_closed(s, node, handle);
+		names_closed(s, node, handle);
+	}
 	DL_FOREACH_SAFE (history->holds, h, next) {
 		if (h->node != node || h->handle != handle || (closed && h->name[0]))
 			continue;
@@ -343,9 +345,11 @@ void history_end(struct sim *s, struct request *r)
 	/* Of a node whose clock stood still, and after a store's lie, anything may be said. */
 	if (s->nodes[r->node].astray || s->lied_to) {
 		locks_abandon(s, r);
+		names_abandon(s, r);
 		return;
 	}
 	locks_end(s, r);
+	names_end(s, r);
 	if (m->kind == MESSAGE_LOOKUP)
 		was_looked_up(s, r);
 	if (m->kind == MESSAGE_WRITE)

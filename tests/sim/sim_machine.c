@@ -169,6 +169,16 @@ void sim_crash_node(struct sim *s, size_t i)
 	s->nodes[i].notice = NULL;
 }
 
+uint64_t sim_instance(const struct sim *s, size_t node)
+{
+	return node_instance(s->nodes[node].node);
+}
+
+uint64_t sim_epoch(const struct sim *s, size_t node)
+{
+	return s->nodes[node].node->epoch;
+}
+
 static void node_tells(struct sim *s, size_t i, const struct node_event *e)
 {
 	static const char *const names[] = {"opened", "resumed", "LAPSED", "taken",

@@ -56,6 +56,7 @@ struct request *request_submit(struct sim *s, size_t node, const struct message 
 	DL_APPEND(s->nodes[node].requests, r);
 	history_begin(s, r);
 	locks_begin(s, r);
+	names_begin(s, r);
 	sim_in_core = s;
 	r->call = node_submit(s->nodes[node].node, m, r, machine_now(s, node));
 	sim_in_core = NULL;
@@ -134,6 +135,8 @@ void request_answered(struct sim *s, size_t node, const struct node_answer *answ
 void request_free(struct sim *s, struct request *r)
 {
 	locks_abandon(s, r);
+	if (!r->answered)
+		names_abandon(s, r);
 	DL_DELETE(s->nodes[r->node].requests, r);
 	message_free(r->message);
 	message_free(r->reply);
