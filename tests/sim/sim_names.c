@@ -437,7 +437,7 @@ void names_begin(struct sim *s, struct request *r)
 	struct name *n;
 
 	r->epoch = sim_epoch(s, r->node);
-	if (m->kind == MESSAGE_SETATTR && (m->valid & SET_TTL))
+	if (m->kind == MESSAGE_SETATTR && (m->set & SET_TTL))
 		is_mortal(s, m->ino);
 	if (m->parent != ROOT_INO || !m->name)
 		return;
