@@ -4,6 +4,7 @@
 #include <utlist.h>
 
 #include "lockcore/channel.h"
+#include "lockcore/rules.h"
 
 void channel_init(struct channel *c)
 {
@@ -85,10 +86,10 @@ static void owe_ack(struct channel *c, int64_t at_ns)
 
 bool channel_accept(struct channel *c, uint64_t seq, struct moment now)
 {
-	bool next = seq == c->received + 1;
+	bool next = seq == c->received + 1 || !rule(RULE_CHANNEL_IS_ORDERED);
 
-	if (next)
-		c->received++;
+	if (next && seq > c->received)
+		c->received = seq;
 	/* A repeat means that the other end has not heard the acknowledgement. */
 	if (c->received - c->ack_told >= CHANNEL_ACK_EVERY || (!next && seq <= c->received))
 		owe_ack(c, now.boot_ns);

@@ -40,7 +40,9 @@ struct engine_cell {
 	uint64_t instance; /* of the leading master, random, new at each start; 0: an empty store */
 	uint64_t epoch;
 	uint64_t sequence; /* grows with every renewal of the leader */
-	int64_t lease_ns;  /* the session lease that this leader grants */
+	/* The session lease that this leader grants; less than 0: and the store was put back to an
+	 * old state, and may not yet know all sessions that believe (rule 10). */
+	int64_t lease_ns;
 };
 
 struct engine_session {

@@ -5,6 +5,8 @@
 
 int64_t master_wait_ns(int64_t lease_ns)
 {
+	if (!rule(RULE_MASTER_WAITS_LONGER))
+		return lease_ns;
 	return lease_ns / (100 - MASTER_DRIFT_PERCENT) * (100 + MASTER_DRIFT_PERCENT) +
 	       MASTER_SLACK_NS;
 }
@@ -153,9 +155,15 @@ static void swap(struct master *m, uint64_t epoch)
 		.instance = m->config.instance,
 		.epoch = epoch,
 		.sequence = m->cell.sequence + 1,
-		.lease_ns = m->config.lease_ns,
+		.lease_ns = m->store_old ? -m->config.lease_ns : m->config.lease_ns,
 	};
 	m->swap_running = true;
+}
+
+/* Until when a SWAP that has succeeded lets it lead: the lease counts from the sending. */
+static int64_t valid_until(int64_t sent_ns)
+{
+	return rule(RULE_LEADS_WHILE_VALID) ? sent_ns + MASTER_LEADER_LEASE_NS : MOMENT_NEVER;
 }
 
 static int64_t swap_gap(const struct master *m)
@@ -208,6 +216,18 @@ void master_step_down(struct master *m, struct moment now, const char *why)
 	m->seen_ns = 0;
 }
 
+/*
+ * There may be sessions that the store has forgotten: they end in the grace of the next takeover,
+ * which lasts all of W. Once the epoch is raised nobody will tell again, so the cell itself says so
+ * until then, should this master die.
+ */
+void master_store_is_old(struct master *m, uint64_t epoch, struct moment now)
+{
+	m->epoch_floor = epoch;
+	m->store_old = true;
+	master_step_down(m, now, "the store was put back to an old state");
+}
+
 void master_check(struct master *m, struct moment now)
 {
 	if (m->state <= MASTER_TAKING)
@@ -232,22 +252,28 @@ static void on_read(struct master *m, const struct engine_cell *cell, struct mom
 		m->seen_ns = now.boot_ns;
 	}
 	m->look_at_ns = now.boot_ns + MASTER_STANDBY_NS;
+	if (cell->lease_ns < 0)
+		m->store_old = true;
+	else if (cell->epoch > m->epoch_floor)
+		m->store_old = false; /* another master has seen to it */
 	if (cell->instance && cell->instance != m->config.instance && !m->config.exclusive_store &&
 	    now.boot_ns < m->seen_ns + wait)
 		return;
 	epoch = (cell->epoch > m->epoch_floor ? cell->epoch : m->epoch_floor) + 1;
+	swap(m, epoch);
+	if (!m->swap_running)
+		return; /* no memory: the cell will be looked at again */
 	m->state = MASTER_TAKING;
 	m->look_at_ns = MOMENT_NEVER;
-	swap(m, epoch);
 }
 
 static void on_taken_over(struct master *m, const struct op *op, struct moment now)
 {
-	int64_t old_lease = m->cell.lease_ns;
+	int64_t old_lease = m->cell.lease_ns < 0 ? -m->cell.lease_ns : m->cell.lease_ns;
 
 	m->cell = op->op.next;
 	m->epoch = m->cell.epoch;
-	m->valid_ns = op->sent_ns + MASTER_LEADER_LEASE_NS;
+	m->valid_ns = valid_until(op->sent_ns);
 	m->state = MASTER_LOADING;
 	/* Sessions that the old leader welcomed believe for as long as it said. */
 	if (old_lease < m->config.lease_ns)
@@ -297,7 +323,7 @@ static void on_swap(struct master *m, const struct op *op, const struct engine_o
 	}
 	if (outcome->result == ENGINE_DONE) {
 		m->cell = op->op.next;
-		m->valid_ns = op->sent_ns + MASTER_LEADER_LEASE_NS;
+		m->valid_ns = valid_until(op->sent_ns);
 		m->swaps_done = m->swaps_sent;
 		sessions_confirmed(m);
 	} else if (outcome->result == ENGINE_REFUSED) {

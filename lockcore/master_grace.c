@@ -81,7 +81,8 @@ void grace_reclaim(struct master *m, struct session *s, const struct message *ms
 
 	if (s->state == SESSION_LIVE && msg->kind == MESSAGE_RECLAIM_DONE)
 		return;
-	if (s->state != SESSION_RECLAIMING || m->state != MASTER_GRACE) {
+	if (rule(RULE_STRANGERS_DO_NOT_RECLAIM) &&
+	    (s->state != SESSION_RECLAIMING || m->state != MASTER_GRACE)) {
 		master_tell(m, MASTER_EVENT_RECLAIM_REFUSED, s, 0,
 			    "it came after the end of grace");
 		session_kill(m, s);
@@ -145,11 +146,15 @@ static void grace_end(struct master *m, struct moment now)
 	struct session *s;
 	size_t lost = table_restore_end(m->table, now, is_live, m);
 
+	if (lost == TABLE_NOT_RESTORED) {
+		m->doomed = true;
+		return;
+	}
 	m->state = MASTER_SERVING;
 	master_tell(m, MASTER_EVENT_GRACE_OVER, NULL, lost, NULL);
 	exec_drain(m);
 	vouch_grace_over(m);
-	for (s = m->sessions; s; s = s->hh.next)
+	for (s = m->sessions; s && rule(RULE_RETRIES_GO_FIRST); s = s->hh.next)
 		release_held(m, s, true, now);
 	for (s = m->sessions; s; s = s->hh.next)
 		release_held(m, s, false, now);
@@ -166,15 +171,29 @@ static void delete_absent(struct master *m)
 			session_kill(m, s);
 }
 
+/* Somebody who may reclaim yet, or who is not durably deleted. */
+static bool waits_for_somebody(const struct master *m)
+{
+	const struct session *s;
+
+	if (rule(RULE_GRACE_WAITS_FOR_DELETES))
+		return m->unreclaimed != 0;
+	for (s = m->sessions; s; s = s->hh.next)
+		if (s->state == SESSION_ABSENT || s->state == SESSION_RECLAIMING)
+			return true;
+	return false;
+}
+
 void grace_check_end(struct master *m, struct moment now)
 {
-	if (m->state != MASTER_GRACE)
+	if (m->state != MASTER_GRACE || m->doomed)
 		return;
 	if (now.boot_ns >= m->grace_end_ns) {
 		delete_absent(m);
 		m->grace_end_ns = MOMENT_NEVER;
 		m->store_old = false;
 	}
-	if (!m->unreclaimed && !m->store_old)
-		grace_end(m, now);
+	if (m->store_old || (rule(RULE_GRACE_WAITS_FOR_ALL) && waits_for_somebody(m)))
+		return;
+	grace_end(m, now);
 }

@@ -24,6 +24,7 @@
 #include "lockcore/channel.h"
 #include "lockcore/deadline.h"
 #include "lockcore/master.h"
+#include "lockcore/rules.h"
 
 enum master_state { MASTER_READING, MASTER_TAKING, MASTER_LOADING, MASTER_GRACE, MASTER_SERVING };
 
@@ -134,6 +135,8 @@ struct master {
 void master_tell(struct master *m, enum master_event_kind kind, const struct session *s,
 		 uint64_t number, const char *text);
 void master_step_down(struct master *m, struct moment now, const char *why);
+/* A node knows this epoch, which the store does not (rule 10). */
+void master_store_is_old(struct master *m, uint64_t epoch, struct moment now);
 bool master_leads(const struct master *m);
 void master_check(struct master *m,
 		  struct moment now); /* the lease, before anything else (rule 1) */

@@ -139,7 +139,8 @@ void session_kill(struct master *m, struct session *s)
 	s->state = SESSION_DYING;
 	deadline_clear(&m->expiries, &s->expiry);
 	deadline_clear(&m->wakes, &s->wake);
-	table_drop_waiters(m->table, s->instance);
+	if (rule(RULE_DEAD_WAITERS_LEAVE))
+		table_drop_waiters(m->table, s->instance);
 	if (!master_op(m, ENGINE_DELETE, s))
 		m->doomed = true;
 }
@@ -195,7 +196,7 @@ void session_stored(struct master *m, const struct engine_op *op,
 
 static void owe(struct master *m, struct owed *o, int64_t stamp_ns, struct moment now)
 {
-	uint64_t need = m->swaps_sent + 1;
+	uint64_t need = rule(RULE_ACKNOWLEDGED_AFTER_SWAP) ? m->swaps_sent + 1 : 0;
 
 	if (!o->due || o->need_swap == need) {
 		o->due = true;
@@ -256,7 +257,7 @@ static void hello_first(struct master *m, uint64_t instance, uint32_t peer,
 	struct session *other = find_node(m, msg->text), *s;
 	struct message taken = {.kind = MESSAGE_TAKEN};
 
-	if (msg->resume) {
+	if (msg->resume && rule(RULE_STRANGERS_DO_NOT_RECLAIM)) {
 		reply_to(m, peer, instance, &expired);
 		return;
 	}
@@ -265,6 +266,8 @@ static void hello_first(struct master *m, uint64_t instance, uint32_t peer,
 		reply_to(m, peer, instance, &taken);
 		if (other->state != SESSION_DYING) /* whose end is told of by itself */
 			master_tell(m, MASTER_EVENT_TAKEN, other, 0, NULL);
+		if (!rule(RULE_NO_EARLY_TAKEOVER))
+			session_kill(m, other);
 		return;
 	}
 	s = session_new(m, msg->text, instance, SESSION_REGISTERING);
@@ -275,6 +278,8 @@ static void hello_first(struct master *m, uint64_t instance, uint32_t peer,
 	extend(m, s, now);
 	if (!master_op(m, ENGINE_PUT, s))
 		m->doomed = true;
+	if (!rule(RULE_REGISTERED_BEFORE_WELCOME))
+		registered(m, s, now);
 }
 
 static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
@@ -284,12 +289,10 @@ static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
 
 	if (!msg->text || !*msg->text || strlen(msg->text) > NODE_ID_MAX_BYTES || !p->instance)
 		return;
-	if (msg->epoch > m->epoch && msg->epoch < UINT64_C(1) << (62 - TABLE_EPOCH_SHIFT)) {
-		/* Rule 10: the store is older than what was once promised from it. */
-		m->epoch_floor = msg->epoch;
-		m->store_old = true;
+	if (rule(RULE_OLD_STORE_IS_REFUSED) && msg->epoch > m->epoch &&
+	    msg->epoch < UINT64_C(1) << (62 - TABLE_EPOCH_SHIFT)) {
 		master_tell(m, MASTER_EVENT_STORE_OLD, NULL, 0, NULL);
-		master_step_down(m, now, "the store was put back to an old state");
+		master_store_is_old(m, msg->epoch, now);
 		return;
 	}
 	if (s && !strcmp(s->node, msg->text))
@@ -359,7 +362,7 @@ static void on_ordered(struct master *m, struct session *s, struct message **slo
 		grace_reclaim(m, s, *slot, now);
 	else if ((*slot)->kind == MESSAGE_SEEN)
 		seen_claim(m, s, *slot);
-	else if (m->state == MASTER_GRACE)
+	else if (m->state == MASTER_GRACE && rule(RULE_NO_GRANT_IN_GRACE))
 		grace_hold(m, s, slot);
 	else
 		exec_request(m, s, *slot, now);
@@ -389,11 +392,19 @@ static void take_ordered(struct master *m, uint32_t peer, struct packet *p, stru
 	 */
 	if (!s || !is_alive(s) || p->epoch != epoch)
 		return;
-	if (!channel_acked(&s->channel, p->ack, now))
+	/*
+	 * Who acknowledges what was never said speaks of another session of that instance: one that
+	 * ended before a late HELLO made this one (its clock must have stood still), or of a master
+	 * whose epoch an old store has given out again. It cannot go on, and shall hear so.
+	 */
+	if (!channel_acked(&s->channel, p->ack, now)) {
+		session_kill(m, s);
 		return;
+	}
 	s->peer = peer;
 	vouch_acked(m, s);
-	for (size_t i = 0; i < p->count && m->epoch == epoch && is_alive(s); i++)
+	/* What came before may have failed for want of memory: nothing is judged by it. */
+	for (size_t i = 0; i < p->count && m->epoch == epoch && is_alive(s) && !m->doomed; i++)
 		if (message_is_ordered(p->messages[i]))
 			on_ordered(m, s, &p->messages[i], now);
 	if (m->epoch == epoch)
@@ -432,7 +443,7 @@ static struct session *by_wake(struct deadline *d)
 	return (struct session *)(void *)((char *)d - offsetof(struct session, wake));
 }
 
-static void expiry_due(struct master *m, struct session *s)
+static void expiry_due(struct master *m, struct session *s, struct moment now)
 {
 	if (s->state == SESSION_REGISTERING || s->state == SESSION_DYING) {
 		/* The store's answer was unknown: ask again. */
@@ -440,6 +451,8 @@ static void expiry_due(struct master *m, struct session *s)
 			m->doomed = true;
 	} else {
 		session_kill(m, s);
+		if (!rule(RULE_DELETED_BEFORE_FREED))
+			table_drop_client(m->table, s->instance, now);
 	}
 }
 
@@ -448,7 +461,7 @@ void sessions_tick(struct master *m, struct moment now)
 	struct deadline *due;
 
 	while ((due = deadlines_due(&m->expiries, now.boot_ns)))
-		expiry_due(m, by_expiry(due));
+		expiry_due(m, by_expiry(due), now);
 	while ((due = deadlines_due(&m->wakes, now.boot_ns))) {
 		channel_tick(&by_wake(due)->channel, now);
 		session_ready(m, by_wake(due));

@@ -196,7 +196,7 @@ uint32_t vouch_removed(struct master *m, struct session *s, uint64_t ino)
 		return REPLY_GONE;
 	assert(v->voucher == s);
 	v->gone = true;
-	if (v->others)
+	if (v->others && rule(RULE_TOMBSTONES))
 		return REPLY_TOMB;
 	drop(m, v);
 	return REPLY_GONE;

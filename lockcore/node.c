@@ -222,10 +222,12 @@ static int64_t renewal_period(const struct node *n)
 }
 
 /* Belief counts from when the node sent what is acknowledged, by its own clock. */
-static void believe(struct node *n, int64_t stamp_ns)
+static void believe(struct node *n, int64_t stamp_ns, struct moment now)
 {
-	if (stamp_ns + n->lease_ns > n->belief_ns)
-		n->belief_ns = stamp_ns + n->lease_ns;
+	int64_t from = rule(RULE_BELIEF_FROM_SENDING) ? stamp_ns : now.boot_ns;
+
+	if (from + n->lease_ns > n->belief_ns)
+		n->belief_ns = from + n->lease_ns;
 	n->doubt_at_ns = MOMENT_NEVER;
 	n->hello_at_ns = MOMENT_NEVER;
 }
@@ -265,7 +267,7 @@ static void on_welcome(struct node *n, size_t master, uint64_t epoch, const stru
 		n->belief_ns = 0; /* only what this master promises counts from here */
 		begin_epoch(n, epoch, now);
 	}
-	believe(n, m->stamp_ns);
+	believe(n, m->stamp_ns, now);
 }
 
 /*
@@ -331,7 +333,7 @@ static void on_session_message(struct node *n, size_t master, const struct packe
 		break;
 	case MESSAGE_RENEWED:
 		if (n->state == NODE_OPEN && p->epoch == n->epoch && m->stamp_ns <= now.boot_ns)
-			believe(n, m->stamp_ns);
+			believe(n, m->stamp_ns, now);
 		break;
 	case MESSAGE_TAKEN:
 		on_taken(n, p->epoch, m, now);
@@ -387,13 +389,14 @@ static void on_ordered(struct node *n, struct message **slot, struct moment now)
 void node_receive(struct node *n, size_t master, struct packet *p, struct moment now)
 {
 	assert(master < n->config.masters);
-	node_check_belief(n, now);
+	if (rule(RULE_LAPSE_BEFORE_INPUT))
+		node_check_belief(n, now);
 	heard(n, master);
 	if (p->instance != n->instance)
 		return;
 	if (p->count && p->messages[0]->kind == MESSAGE_NOT_ME)
 		on_not_me(n, now);
-	if (p->epoch < n->highest_epoch)
+	if (p->epoch < n->highest_epoch && rule(RULE_LOWER_EPOCHS_ARE_REFUSED))
 		return;
 	for (size_t i = 0; i < p->count; i++)
 		if (!message_is_ordered(p->messages[i]))

@@ -131,7 +131,7 @@ static void send(struct node *n, struct call *c)
 	if ((c->request->kind == MESSAGE_UNLINK || c->request->kind == MESSAGE_RENAME) && !c->sent)
 		c->request->token = n->token_seen;
 	m = *c->request;
-	if (c->sent && !shows_nothing(&m))
+	if (c->sent && !shows_nothing(&m) && rule(RULE_RETRIES_ARE_FLAGGED))
 		m.flags |= MESSAGE_RETRY;
 	m.version = kept_version(n, m.ino);
 	kept_release(n, &m, &c->weakened);
@@ -160,6 +160,8 @@ void node_calls_start(struct node *n)
 	DL_FOREACH (n->order, c) {
 		struct message wait = *c->request;
 
+		if (!rule(RULE_WAITERS_KEEP_THEIR_PLACES))
+			c->ticket = 0;
 		if (!c->ticket)
 			continue;
 		wait.kind = MESSAGE_RECLAIM_WAIT;
@@ -327,7 +329,8 @@ static void give_up(struct node *n, struct call *c, enum status status)
 		answer(n, c, status);
 		if (changes_file(c->request))
 			leave_behind(n, c->request, c->req, next);
-		undo(n, c);
+		if (rule(RULE_GIVEN_UP_IS_UNDONE))
+			undo(n, c);
 	} else {
 		answer(n, c, status);
 	}
@@ -349,7 +352,8 @@ static void hurry(struct node *n, struct call *c, struct moment now)
  */
 static void interrupt_wait(struct node *n, struct call *c, struct moment now)
 {
-	if (n->state != NODE_OPEN || !c->sent || (!n->links[n->master].up && !c->weakened)) {
+	if (n->state != NODE_OPEN || !c->sent || (!n->links[n->master].up && !c->weakened) ||
+	    !rule(RULE_MASTERS_WORD_ON_SIGNALS)) {
 		give_up(n, c, STATUS_INTERRUPTED);
 		return;
 	}
@@ -488,7 +492,8 @@ bool node_next_answer(struct node *n, struct moment now, struct node_answer *out
 {
 	struct call *c;
 
-	node_check_belief(n, now);
+	if (rule(RULE_LAPSE_BEFORE_ANSWER))
+		node_check_belief(n, now);
 	if (n->drained)
 		call_free(n, n->drained);
 	n->drained = c = n->answers;

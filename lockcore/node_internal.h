@@ -24,6 +24,7 @@
 #include "lockcore/deadline.h"
 #include "lockcore/node.h"
 #include "lockcore/range.h"
+#include "lockcore/rules.h"
 
 /* Not yet drained; the oldest give way. Of each master one may say that it is silent. */
 #define NODE_EVENTS_MAX (16 + NODE_MASTERS_MAX)

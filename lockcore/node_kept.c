@@ -166,7 +166,7 @@ static void apply_change(struct node *n, const struct message *request, const st
 
 	if (!k)
 		return;
-	k->vouched = true;
+	k->vouched = rule(RULE_LAST_WRITER_VOUCHES);
 	k->gone = false;
 	if (reply->flags & REPLY_CONTENT) {
 		take_record(n, k, reply);

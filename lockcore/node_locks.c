@@ -149,6 +149,8 @@ void kept_release(struct node *n, const struct message *request, struct range **
 
 	if (request->kind != MESSAGE_LOCK || !k)
 		return;
+	if (want.mode == LOCK_NONE && !rule(RULE_RELEASED_IS_NOT_RECLAIMED))
+		return;
 	if (want.mode == LOCK_NONE)
 		set_range(n, k, &want);
 	else if (want.kind == LOCK_RANGE && want.mode == LOCK_SHARED)
@@ -164,8 +166,10 @@ void kept_apply_lock(struct node *n, const struct message *request, const struct
 	struct range range = as_range(request);
 	struct call *c;
 
-	if (!h || !h->kept || request->lock_mode == LOCK_NONE)
+	if (!h || !h->kept)
 		return;
+	if (request->lock_mode == LOCK_NONE && rule(RULE_RELEASED_IS_NOT_RECLAIMED))
+		return; /* kept_release has struck it out */
 	range.token = reply->token;
 	range.since_ns = reply->since_ns;
 	set_range(n, h->kept, &range);

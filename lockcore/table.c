@@ -88,7 +88,9 @@ void table_free(struct table *t)
 
 uint64_t table_next_token(struct table *t)
 {
-	return t->epoch_base + ++t->tokens;
+	uint64_t base = rule(RULE_TOKENS_GROW) ? t->epoch_base : UINT64_C(1) << TABLE_EPOCH_SHIFT;
+
+	return base + ++t->tokens;
 }
 
 /* ---- Clients and handles ---- */

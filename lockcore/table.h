@@ -299,9 +299,11 @@ enum status table_restore_wait(struct table *t, const struct table_want *want, u
 /*
  * Links the names, drops what nobody keeps (holders that are not alive as alive() tells, files
  * without a name or handle), and grants what waits first. Returns how many names could not be
- * linked because two files claim one (never legal, protocol rule 6; the one that got it later has it)
- * or for want of memory.
+ * linked because two files claim one (never legal, protocol rule 6; the one that got it later has
+ * it). TABLE_NOT_RESTORED: there was no memory for some name, whose holder may live: the table is
+ * fit for nothing but table_free.
  */
+#define TABLE_NOT_RESTORED SIZE_MAX
 size_t table_restore_end(struct table *t, struct moment now,
 			 bool (*alive)(void *arg, uint64_t client), void *arg);
 

@@ -23,6 +23,7 @@
 
 #include "lockcore/deadline.h"
 #include "lockcore/range.h"
+#include "lockcore/rules.h"
 #include "lockcore/table.h"
 
 /* A directory's listing in the order of making; a removed name leaves a slot without dentry. */

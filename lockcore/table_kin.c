@@ -158,6 +158,8 @@ static void join_names(struct table *t, struct inode *inode)
 {
 	const struct dentry *d;
 
+	if (!rule(RULE_LOCKS_BELONG_TO_NAMES))
+		return;
 	DL_FOREACH2 (inode->dentries, d, inode_next)
 		join_name(t, inode, d);
 	if (inode->last_name)

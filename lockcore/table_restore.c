@@ -49,8 +49,10 @@ static struct inode *restoring_inode(struct table *t, uint64_t ino)
 {
 	struct inode *inode = inode_find(t, ino);
 
-	if (inode)
+	if (inode) {
+		assert(inode->restore); /* else it was not made while restoring */
 		return inode;
+	}
 	inode = inode_new(t, ino);
 	if (!inode)
 		return NULL;
@@ -63,6 +65,12 @@ static struct inode *restoring_inode(struct table *t, uint64_t ino)
 	return inode;
 }
 
+/* Versions are those of records, 0: there was none yet. */
+static bool wins(uint64_t version, uint64_t so_far)
+{
+	return version > so_far || !rule(RULE_HIGHER_VERSION_WINS);
+}
+
 /*
  * The newest full record brings the content and the newest of all the size. Which one that is shows
  * only at the end, so that until then there is room for both. Without the content of the one who
@@ -72,9 +80,9 @@ static enum status take_content(struct table *t, struct inode *inode,
 				const struct table_record *record)
 {
 	struct restore *r = inode->restore;
-	bool full = record->full && record->attr.version > r->content_version;
+	bool full = record->full && wins(record->attr.version, r->content_version);
 	uint64_t content_size = full ? record->attr.size : r->content_size;
-	uint64_t size = record->attr.version > r->version ? record->attr.size : r->size;
+	uint64_t size = wins(record->attr.version, r->version) ? record->attr.size : r->size;
 	enum status status = inode_resize(t, inode, size > content_size ? size : content_size);
 
 	if (status != STATUS_OK || !full)
@@ -133,7 +141,7 @@ static bool is_possible(const struct table *t, const struct table_record *record
 static enum status take_record(struct table *t, struct inode *inode,
 			       const struct table_record *record)
 {
-	bool newest = record->attr.version > inode->restore->version;
+	bool newest = wins(record->attr.version, inode->restore->version);
 	struct names *names = newest ? copy_names(record) : NULL;
 	enum status status = STATUS_NO_MEMORY;
 
@@ -213,6 +221,7 @@ struct ending {
 	bool (*alive)(void *arg, uint64_t client);
 	void *arg;
 	size_t failed;
+	bool no_memory;
 	struct moment now;
 };
 
@@ -227,6 +236,7 @@ static bool link_restored(struct table *t, struct inode *inode, const struct lin
 	struct client *holder = link->holder ? table_client(t, link->holder) : NULL;
 	struct dentry *d;
 
+	e->no_memory |= link->holder && !holder;
 	if (!parent || !parent->dir || (link->holder && !holder))
 		return false;
 	d = dentry_find(t, link->parent, link->name);
@@ -239,6 +249,7 @@ static bool link_restored(struct table *t, struct inode *inode, const struct lin
 		e->failed++;
 	}
 	d = dentry_link(t, parent, link->name, inode, holder);
+	e->no_memory |= !d;
 	if (!d)
 		return false;
 	d->maker_req = link->maker_req;
@@ -383,7 +394,7 @@ size_t table_restore_end(struct table *t, struct moment now,
 		if (inode->restore)
 			finish(t, inode, now);
 	seen_settle_claims(t);
-	return e.failed;
+	return e.no_memory ? TABLE_NOT_RESTORED : e.failed;
 }
 
 static size_t record_links(const struct inode *inode, struct link *links)

@@ -14,6 +14,8 @@
 #define PPM	     1000000
 #define WALL_BASE_NS (INT64_C(1700000000) * NS_PER_SEC)
 
+struct sim *sim_in_core;
+
 /* ---- Randomness: one source (splitmix64) ---- */
 
 uint64_t sim_random(struct sim *s)
@@ -59,9 +61,8 @@ void sim_fail(struct sim *s, const char *format, ...)
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	fprintf(stderr, "\nreplay: dlock-sim --seed %" PRIu64 " --faults %#x\n", s->config.seed,
-		s->config.allowed);
-	abort();
+	fputc('\n', stderr);
+	abort(); /* main.c says how to see it again */
 }
 
 /* ---- Clocks ---- */
@@ -127,17 +128,23 @@ static void event_happens(struct sim *s, struct event *e)
 	sim_event_free(s, e);
 }
 
+/* One event, and what it may have broken. */
 static bool step(struct sim *s, int64_t until)
 {
 	struct deadline *due = deadlines_due(&s->events, until);
+	struct event *e;
+	size_t machine;
 
 	if (!due)
 		return false;
 	assert(due->at_ns >= s->now);
+	e = (struct event *)(void *)((char *)due - offsetof(struct event, at));
+	machine = e->machine;
 	s->now = due->at_ns;
 	s->events_run++;
-	event_happens(s, (struct event *)(void *)((char *)due - offsetof(struct event, at)));
-	check_nodes(s);
+	check_before(s, machine);
+	event_happens(s, e);
+	check_after(s, machine);
 	return true;
 }
 
@@ -176,7 +183,7 @@ struct sim *sim_new(const struct sim_config *config)
 		s->machines[i].base_local = (int64_t)sim_below(s, 1000000) * NS_PER_SEC;
 		s->machines[i].rate_ppm = PPM;
 		if (config->faults & FAULT_DRIFT)
-			s->machines[i].rate_ppm += (int64_t)sim_below(s, 19001) - 9500;
+			s->machines[i].rate_ppm += (int64_t)sim_below(s, 20001) - 10000;
 	}
 	for (size_t i = 0; i < SIM_NODES_MAX; i++)
 		snprintf(s->nodes[i].id, sizeof(s->nodes[i].id), "node%zu", i);
@@ -195,5 +202,7 @@ void sim_free(struct sim *s)
 	deadlines_deinit(&s->events);
 	engine_free(s);
 	history_free(s);
+	locks_free(s);
+	names_free(s);
 	free(s);
 }

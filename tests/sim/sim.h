@@ -10,8 +10,15 @@
  *	sim_request.c  requests of programs, each answered exactly once
  *	sim_program.c  programs that lock, write, remove, get interrupted and die (I12: holders know their token)
  *	sim_history.c  what programs saw, against what a file system may show (I2, I11)
+ *	sim_names.c    the same for the root's names
+ *	sim_locks.c    and for locks: refusals, queues, interrupts
  *	sim_check.c    the invariants, in true time (protocol.md I1 to I10, contract 2.4)
- *	sim_chaos.c    when which fault happens
+ *	sim_faults.c   the faults, each with its end
+ *	sim_chaos.c    the history of a seed: trouble, then peace, then the last check
+ *
+ * In dlock-sim alone:
+ *	sim_rules.c    the rules by name, and sim_removals.c, which leaves each of them out
+ *	sim_memory.c   allocations of the core that fail
  *
  * True time is that of the simulator; every machine has a clock of its own (machine_now).
  */
@@ -31,7 +38,8 @@
 #define SIM_MASTERS_MAX	 3
 #define SIM_MACHINES_MAX (SIM_NODES_MAX + SIM_MASTERS_MAX)
 #define SIM_REGISTRY_MAX 64
-#define SIM_PROGRAMS_MAX 4 /* of one node */
+#define SIM_PROGRAMS_MAX 4  /* of one node */
+#define SIM_KEY_BYTES	 24 /* a short name, or a number */
 
 /* Faults that a history may contain. */
 enum sim_fault {
@@ -43,11 +51,16 @@ enum sim_fault {
 	FAULT_NODE_CRASH = 1 << 5,
 	FAULT_ENGINE = 1 << 6,
 	FAULT_PAUSE = 1 << 7,
-	FAULT_FREEZE = 1 << 8, /* of a master's clock; no rule can stand a node's */
+	FAULT_FREEZE = 1 << 8, /* of a master's clock */
 	FAULT_DRIFT = 1 << 9,
-	FAULT_TWIN = 1 << 10, /* two nodes with one id */
-	FAULT_ALL = (1 << 11) - 1,
+	FAULT_TWIN = 1 << 10,	     /* two nodes with one id */
+	FAULT_NODE_FREEZE = 1 << 11, /* of a node's clock: that node is lost, the others are not */
+	FAULT_MEMORY = 1 << 12,	     /* every n-th allocation of the core fails (dlock-sim) */
+	FAULT_OLD_STORE = 1 << 13,   /* it is put back to an old state */
+	FAULT_ALL = (1 << 14) - 1,
 };
+
+#define SIM_NO_SUCH_FAULT (~0u)
 
 struct sim_config {
 	uint64_t seed;
@@ -59,6 +72,7 @@ struct sim_config {
 	int64_t lease_ns;
 	int64_t timeo_ns;
 	int64_t idle_ns;
+	uint64_t fail_every; /* FAULT_MEMORY: allocations */
 };
 
 struct sim;
@@ -101,6 +115,10 @@ struct sim_node {
 	struct node_notice *notice; /* the last */
 	bool leaving;
 	bool midway; /* paused between looking at the time and answering */
+	bool astray; /* its clock has stood still: its belief means nothing until it is restarted */
+	uint64_t epoch;	   /* the highest that it has taken anything from */
+	uint64_t over;	   /* a session instance that has stopped believing */
+	uint64_t believed; /* the one that believed before this event; 0: none */
 };
 
 struct sim_master {
@@ -109,6 +127,7 @@ struct sim_master {
 	unsigned told[MASTER_EVENT_STRANGER + 1];
 	unsigned steps;
 	bool midway;
+	bool astray; /* as of a node */
 };
 
 /* One direction of nothing, or a connection between a node and a master. */
@@ -120,14 +139,27 @@ struct net_link {
 	int64_t order_ns[2]; /* FIFO unless delays are a fault */
 };
 
+/* What the store held at a takeover, for it to be put back to. */
+struct sim_backup {
+	struct engine_cell cell;
+	struct engine_session registry[SIM_REGISTRY_MAX];
+	size_t count;
+};
+
+#define SIM_BACKUPS 3 /* of the last takeovers */
+
 struct store {
 	struct engine_cell cell;
 	struct engine_session registry[SIM_REGISTRY_MAX];
 	size_t count;
+	struct sim_backup backups[SIM_BACKUPS]; /* the youngest first */
+	size_t backup_count;
+	uint64_t lost_epoch; /* the highest that it knew when it was put back; 0: it never was */
 	struct sim_op *queue[SIM_MASTERS_MAX];
 	bool down;
-	bool cut[SIM_MASTERS_MAX]; /* unreachable for this master */
-	bool late_put;		   /* one of unknown outcome was done after all */
+	bool cut[SIM_MASTERS_MAX];  /* unreachable for this master */
+	bool mute[SIM_MASTERS_MAX]; /* does what this master asks, and cannot tell it so */
+	bool late_put;		    /* one of unknown outcome was done after all */
 };
 
 struct sim {
@@ -142,6 +174,9 @@ struct sim {
 	uint32_t peers;
 	struct store store;
 	struct history *history;
+	struct claim *claims; /* sim_locks.c */
+	struct name *names;   /* sim_names.c */
+	struct use *uses;
 	unsigned faults; /* that may happen now */
 	bool programs_stop;
 	uint64_t takeovers, highest_epoch;
@@ -149,7 +184,16 @@ struct sim {
 	uint64_t events_run, answers, packets;
 	int64_t hold_ns;   /* stories: how long a packet travels */
 	bool holders_stay; /* stories: nobody stops the holders of a session that was lost */
+	uint64_t allocations; /* of the core, while they may fail */
+	bool starved;	      /* one of them has failed since the last takeover */
+	bool lied_to;	 /* the store was put back, and somebody is served who could not tell */
 };
+
+/*
+ * Whose core is being called: there an allocation may fail. NULL while the simulator itself is at
+ * work.
+ */
+extern struct sim *sim_in_core;
 
 /* ---- sim.c ---- */
 
@@ -187,6 +231,9 @@ void sim_start_node(struct sim *s, size_t i);
 void sim_crash_node(struct sim *s, size_t i);
 void sim_start_master(struct sim *s, size_t i);
 void sim_crash_master(struct sim *s, size_t i);
+/* Of a node's session: its number, and its master's epoch; 0: none. */
+uint64_t sim_instance(const struct sim *s, size_t node);
+uint64_t sim_epoch(const struct sim *s, size_t node);
 /* Drains what a node or master has to say, and sets its alarm. */
 void sim_node_loop(struct sim *s, size_t i);
 void sim_master_loop(struct sim *s, size_t i);
@@ -207,6 +254,7 @@ void net_send_to_node(struct sim *s, size_t master, uint32_t peer, const struct 
 
 void engine_start(struct sim *s, size_t master, const struct engine_op *op);
 void engine_forget(struct sim *s, size_t master); /* the process died */
+void engine_put_back(struct sim *s);
 bool engine_knows(const struct sim *s, const char *node, uint64_t instance);
 void engine_free(struct sim *s);
 
@@ -222,9 +270,14 @@ struct request {
 	struct message *reply;
 	int64_t begun, ended; /* true time */
 	uint64_t instance;    /* of the session, when it was begun */
+	uint64_t epoch;	      /* and of its master */
 	uint64_t seen_token;  /* the highest of the file or name when it was begun */
 	size_t seen_by;
-	uint64_t hold; /* LOOKUP: of the name, when it was begun */
+	uint64_t hold;		 /* LOOKUP: of the name, when it was begun */
+	char key[SIM_KEY_BYTES]; /* LOCK: the name whose locks it is about, or the file's number */
+	struct claim *claim;
+	bool signalled;
+	int64_t patient_until_ns; /* by the node's clock: it awaits the master's word; 0: it does not */
 	struct program *program;
 	struct request *prev, *next;
 };
@@ -234,6 +287,8 @@ struct request *request_submit(struct sim *s, size_t node, const struct message 
 void request_interrupt(struct sim *s, struct request *r);
 void request_answered(struct sim *s, size_t node, const struct node_answer *answer);
 void request_free(struct sim *s, struct request *r);
+/* Is it a lock request that its node knows to be queued? */
+bool request_waits(const struct sim *s, const struct request *r);
 void requests_die(struct sim *s, size_t node);
 
 /* ---- sim_program.c ---- */
@@ -241,6 +296,8 @@ void requests_die(struct sim *s, size_t node);
 void programs_start(struct sim *s, size_t node);
 void programs_die(struct sim *s, size_t node);
 void program_answered(struct sim *s, struct program *p, struct request *r);
+/* The name of the file that it is at work on. */
+const char *program_file(const struct program *p);
 /* Are all at rest? */
 bool programs_idle(const struct sim *s);
 
@@ -253,16 +310,56 @@ void history_release(struct sim *s, size_t node, uint64_t handle, bool closed);
 void history_node_died(struct sim *s, size_t node);
 void history_free(struct sim *s);
 
+/* ---- sim_names.c ---- */
+
+void names_begin(struct sim *s, struct request *r);
+void names_end(struct sim *s, struct request *r);
+/* Nobody will hear what became of it. */
+void names_abandon(struct sim *s, struct request *r);
+void names_closed(struct sim *s, size_t node, uint64_t handle);
+void names_freed(struct sim *s, const char *id);
+void names_free(struct sim *s);
+
+/* ---- sim_locks.c ---- */
+
+void locks_begin(struct sim *s, struct request *r);
+void locks_end(struct sim *s, struct request *r);
+void locks_abandon(struct sim *s, struct request *r);
+void locks_closed(struct sim *s, size_t node, uint64_t handle);
+void locks_freed(struct sim *s, const char *id);
+void locks_look(struct sim *s, size_t node);
+void locks_free(struct sim *s);
+
 /* ---- sim_check.c ---- */
 
-void check_nodes(struct sim *s);
+/* Before and after an event of this machine (SIM_NO_MACHINE: of any). */
+void check_before(struct sim *s, size_t machine);
+void check_after(struct sim *s, size_t machine);
 void check_master_packet(struct sim *s, size_t master, const struct packet *p);
 void check_swap(struct sim *s, const struct engine_cell *from, const struct engine_cell *to);
+void check_received(struct sim *s, size_t node, uint64_t epoch);
+/* After a step of a master. */
+void check_master(struct sim *s, size_t master);
 void check_master_event(struct sim *s, size_t master, const struct master_event *e);
 /* Does this node believe in this session now, by its own clock? */
 bool check_believes(const struct sim *s, size_t node, uint64_t instance);
 /* Faults have stopped and time has passed: all is well again (I8). */
 void check_end(struct sim *s);
+
+/* ---- sim_faults.c ---- */
+
+extern const char *const sim_fault_names[]; /* ends with NULL */
+/* The faults of a list as of --faults; SIM_NO_SUCH_FAULT. */
+unsigned sim_faults(const char *list);
+/* From now on they happen, until s->faults is 0. */
+void faults_begin(struct sim *s);
+void faults_end(struct sim *s);
+/* A master has taken over: it may well die before grace is over. */
+void faults_takeover(struct sim *s, size_t master);
+/* The store is slow to answer; the master's process may end before it does. */
+void faults_may_die_within(struct sim *s, size_t master, int64_t ns);
+/* Does the master's process die here, once in so many times? It is gone when this returns then. */
+bool faults_kill_master(struct sim *s, size_t master, unsigned one_in);
 
 /* ---- sim_chaos.c ---- */
 

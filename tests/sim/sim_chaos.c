@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* When which fault happens, and the whole history of a seed. */
+/* The whole history of a seed: trouble for a while, then peace, then the last check. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "sim.h"
 
-#define CHAOS_MIN_NS   (30 * NS_PER_SEC)
-#define CHAOS_MORE_NS  (60 * NS_PER_SEC)
-#define PEACE_NS       (60 * NS_PER_SEC) /* leases, grace and the idle time are over */
-#define FAULT_GAP_NS   (8 * NS_PER_SEC)
-#define TROUBLE_MAX_NS (25 * NS_PER_SEC)
-#define PPM	       1000000
+#define CHAOS_MIN_NS  (30 * NS_PER_SEC)
+#define CHAOS_MORE_NS (60 * NS_PER_SEC)
+#define PEACE_NS      (60 * NS_PER_SEC) /* leases, grace and the idle time are over */
 
 struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace)
 {
@@ -32,180 +28,12 @@ struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace)
 	config.faults &= config.allowed;
 	if (sim_below(&draw, 4))
 		config.faults &= ~(unsigned)FAULT_TWIN;
+	if (sim_below(&draw, 4)) /* with it little can be said of the rest */
+		config.faults &= ~(unsigned)FAULT_OLD_STORE;
 	config.exclusive_store = config.masters == 1 && sim_below(&draw, 2);
+	config.fail_every = 100 + sim_below(&draw, 10000);
 	config.timeo_ns = sim_below(&draw, 2) ? 3 * NS_PER_SEC : 0;
 	return config;
-}
-
-static size_t *number(size_t n)
-{
-	size_t *p = malloc(sizeof(*p));
-
-	if (!p)
-		abort();
-	*p = n;
-	return p;
-}
-
-static int64_t trouble_time(struct sim *s)
-{
-	uint64_t most = sim_chance(s, 500) ? TROUBLE_MAX_NS : 2 * NS_PER_SEC;
-
-	return (int64_t)sim_below(s, most) + 1;
-}
-
-/* ---- Faults, each with its end ---- */
-
-static void heal_links(struct sim *s)
-{
-	for (size_t n = 0; n < s->config.nodes; n++)
-		for (size_t m = 0; m < s->config.masters; m++) {
-			struct net_link *l = &s->links[n][m];
-
-			l->blocked[0] = l->blocked[1] = false;
-			if (s->nodes[n].node)
-				net_connect(s, n, m);
-		}
-}
-
-static void on_heal_links(struct sim *s, struct event *e)
-{
-	sim_trace(s, "links heal");
-	heal_links(s);
-}
-
-static void fault_partition(struct sim *s)
-{
-	bool connections = sim_chance(s, 300), everybody = sim_chance(s, 200);
-
-	for (size_t n = 0; n < s->config.nodes; n++)
-		for (size_t m = 0; m < s->config.masters; m++) {
-			if (!everybody && sim_chance(s, 600))
-				continue;
-			s->links[n][m].blocked[0] = sim_chance(s, 600);
-			s->links[n][m].blocked[1] = sim_chance(s, 600);
-			if (connections)
-				net_disconnect(s, n, m);
-		}
-	sim_trace(s, "partition");
-	sim_at(s, trouble_time(s), SIM_NO_MACHINE, on_heal_links, NULL);
-}
-
-static void on_start_master(struct sim *s, struct event *e)
-{
-	size_t i = *(size_t *)e->data;
-
-	if (!s->masters[i].master)
-		sim_start_master(s, i);
-}
-
-static void fault_master_crash(struct sim *s)
-{
-	size_t i = sim_below(s, s->config.masters);
-	int64_t delay = sim_chance(s, 600) ? (int64_t)sim_below(s, NS_PER_SEC) : trouble_time(s);
-
-	sim_crash_master(s, i);
-	sim_at(s, delay, SIM_NO_MACHINE, on_start_master, number(i));
-}
-
-static void on_start_node(struct sim *s, struct event *e)
-{
-	size_t i = *(size_t *)e->data;
-
-	if (!s->nodes[i].node)
-		sim_start_node(s, i);
-}
-
-static void fault_node_crash(struct sim *s)
-{
-	size_t i = sim_below(s, s->config.nodes);
-
-	sim_crash_node(s, i);
-	sim_at(s, trouble_time(s), SIM_NO_MACHINE, on_start_node, number(i));
-}
-
-static void on_heal_store(struct sim *s, struct event *e)
-{
-	s->store.down = false;
-	for (size_t i = 0; i < SIM_MASTERS_MAX; i++)
-		s->store.cut[i] = false;
-}
-
-static void fault_engine(struct sim *s)
-{
-	if (sim_chance(s, 300))
-		s->store.down = true;
-	else
-		s->store.cut[sim_below(s, s->config.masters)] = true;
-	sim_trace(s, "the store fails");
-	sim_at(s, trouble_time(s), SIM_NO_MACHINE, on_heal_store, NULL);
-}
-
-static void on_resume(struct sim *s, struct event *e)
-{
-	machine_resume(s, *(size_t *)e->data);
-}
-
-static size_t any_master_machine(struct sim *s)
-{
-	return machine_of_master(sim_below(s, s->config.masters));
-}
-
-static void fault_pause(struct sim *s)
-{
-	size_t i = sim_chance(s, 400) ? any_master_machine(s)
-				      : machine_of_node(sim_below(s, s->config.nodes));
-
-	if (!s->machines[i].alive || s->machines[i].paused)
-		return;
-	machine_pause(s, i);
-	sim_at(s, trouble_time(s), SIM_NO_MACHINE, on_resume, number(i));
-}
-
-static void on_thaw(struct sim *s, struct event *e)
-{
-	size_t i = *(size_t *)e->data;
-
-	machine_set_rate(s, i, PPM);
-	if (s->machines[i].alive && !s->machines[i].paused)
-		sim_master_loop(s, i - SIM_NODES_MAX);
-}
-
-static void fault_freeze(struct sim *s)
-{
-	size_t i = any_master_machine(s);
-
-	if (s->machines[i].rate_ppm == 0)
-		return;
-	sim_trace(s, "the clock of machine %zu stops", i);
-	machine_set_rate(s, i, 0);
-	sim_at(s, trouble_time(s), SIM_NO_MACHINE, on_thaw, number(i));
-}
-
-static void one_fault(struct sim *s)
-{
-	static const struct {
-		enum sim_fault fault;
-		void (*happen)(struct sim *s);
-	} all[] = {
-		{FAULT_PARTITION, fault_partition},   {FAULT_MASTER_CRASH, fault_master_crash},
-		{FAULT_NODE_CRASH, fault_node_crash}, {FAULT_ENGINE, fault_engine},
-		{FAULT_PAUSE, fault_pause},	      {FAULT_FREEZE, fault_freeze},
-	};
-	size_t i = sim_below(s, sizeof(all) / sizeof(*all));
-
-	if (s->faults & all[i].fault)
-		all[i].happen(s);
-}
-
-static void on_fault(struct sim *s, struct event *e)
-{
-	if (!s->faults)
-		return;
-	one_fault(s);
-	if (sim_chance(s, 200)) /* troubles come together */
-		one_fault(s);
-	sim_at(s, (int64_t)sim_below(s, FAULT_GAP_NS), SIM_NO_MACHINE, on_fault, NULL);
 }
 
 /* ---- Peace ---- */
@@ -213,23 +41,8 @@ static void on_fault(struct sim *s, struct event *e)
 static void make_peace(struct sim *s)
 {
 	sim_trace(s, "peace");
-	s->faults = 0;
 	s->programs_stop = true;
-	on_heal_store(s, NULL);
-	for (size_t i = 0; i < s->config.masters; i++) {
-		machine_resume(s, machine_of_master(i));
-		if (s->machines[machine_of_master(i)].rate_ppm == 0)
-			machine_set_rate(s, machine_of_master(i), PPM);
-		if (!s->masters[i].master)
-			sim_start_master(s, i);
-		sim_master_loop(s, i);
-	}
-	for (size_t i = 0; i < s->config.nodes; i++) {
-		machine_resume(s, i);
-		if (!s->nodes[i].node)
-			sim_start_node(s, i);
-	}
-	heal_links(s);
+	faults_end(s);
 }
 
 static bool all_idle(struct sim *s, void *arg)
@@ -275,7 +88,7 @@ void chaos_run(const struct sim_config *config)
 		sim_start_master(s, i);
 	for (size_t i = 0; i < config->nodes; i++)
 		sim_start_node(s, i);
-	sim_at(s, 2 * NS_PER_SEC, SIM_NO_MACHINE, on_fault, NULL);
+	faults_begin(s);
 	sim_run_for(s, CHAOS_MIN_NS + (int64_t)sim_below(s, CHAOS_MORE_NS));
 	make_peace(s);
 	if (!sim_run_until(s, all_idle, NULL, PEACE_NS + 60 * NS_PER_SEC))

@@ -3,14 +3,20 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lockcore/master_internal.h"
 #include "lockcore/node_internal.h"
+#include "lockcore/table_internal.h"
 #include "sim.h"
 
+/*
+ * One without memory lapses at its next look at anything, and one whose clock stood still has only
+ * itself to blame: no rule can help it.
+ */
 bool check_believes(const struct sim *s, size_t node, uint64_t instance)
 {
 	const struct node *n = s->nodes[node].node;
 
-	return n && node_instance(n) == instance &&
+	return n && !n->doomed && !s->nodes[node].astray && node_instance(n) == instance &&
 	       node_belief_end(n) > machine_now(s, node).boot_ns;
 }
 
@@ -31,32 +37,107 @@ static void check_locks(struct sim *s, size_t a, size_t b, const struct kept *x,
 					 a, b, (int)kind, x->ino);
 }
 
+/* The last name that each node knows of its file: one that is moved is never locked here. */
+static bool same_name(const struct kept *x, const struct kept *y)
+{
+	const struct link *a = x->names && x->names->count ? x->names->links : NULL;
+	const struct link *b = y->names && y->names->count ? y->names->links : NULL;
+
+	return a && b && a->parent == b->parent && !strcmp(a->name, b->name);
+}
+
 static void check_pair(struct sim *s, size_t a, size_t b)
 {
 	struct node *m = s->nodes[b].node;
 	const struct kept *k, *other;
 
 	for (k = s->nodes[a].node->kept; k; k = k->hh.next) {
-		if ((!k->locks[0] && !k->locks[1]) || !(other = kept_find(m, k->ino)))
+		if (!k->locks[LOCK_FLOCK] && !k->locks[LOCK_RANGE])
 			continue;
-		check_locks(s, a, b, k, other, LOCK_FLOCK);
-		check_locks(s, a, b, k, other, LOCK_RANGE);
+		for (other = m->kept; other; other = other->hh.next) {
+			if (other->ino != k->ino && (s->hold_ns || !same_name(k, other)))
+				continue;
+			check_locks(s, a, b, k, other, LOCK_FLOCK);
+			check_locks(s, a, b, k, other, LOCK_RANGE);
+		}
 	}
 }
 
-void check_nodes(struct sim *s)
+/* Has it ever stopped believing, it does not begin again (contract 6.1). */
+static void check_belief(struct sim *s, size_t i)
 {
-	bool believes[SIM_NODES_MAX];
+	const struct node *n = s->nodes[i].node;
 
+	if (n && n->state == NODE_OPEN && n->belief_ns > machine_now(s, i).boot_ns &&
+	    node_instance(n) == s->nodes[i].over)
+		sim_fail(s, "rule 11: node %zu believes again in a session that had lapsed", i);
+}
+
+/* It takes nothing from an epoch before one that it has seen. */
+static void check_epoch(struct sim *s, size_t i)
+{
+	uint64_t epoch = s->nodes[i].node->highest_epoch;
+
+	if (epoch < s->nodes[i].epoch)
+		sim_fail(s, "rule 10: node %zu follows epoch %" PRIu64 " after epoch %" PRIu64, i,
+			 epoch, s->nodes[i].epoch);
+	s->nodes[i].epoch = epoch;
+}
+
+static void check_node(struct sim *s, size_t i)
+{
+	const struct node *n = s->nodes[i].node;
+
+	if (n) {
+		locks_look(s, i);
+		check_epoch(s, i);
+	}
+	check_belief(s, i);
+	if (!n || s->lied_to || !check_believes(s, i, node_instance(n)))
+		return;
+	for (size_t other = 0; other < s->config.nodes; other++) {
+		n = s->nodes[other].node;
+		if (other != i && n && check_believes(s, other, node_instance(n)))
+			check_pair(s, i, other);
+	}
+}
+
+void check_before(struct sim *s, size_t machine)
+{
 	for (size_t i = 0; i < s->config.nodes; i++) {
 		const struct node *n = s->nodes[i].node;
 
-		believes[i] = n && check_believes(s, i, node_instance(n));
+		if (machine != i && machine != SIM_NO_MACHINE)
+			continue;
+		s->nodes[i].believed =
+			n && check_believes(s, i, node_instance(n)) ? node_instance(n) : 0;
+		if (n && n->state == NODE_OPEN && n->belief_ns <= machine_now(s, i).boot_ns)
+			s->nodes[i].over = node_instance(n);
 	}
-	for (size_t a = 0; a < s->config.nodes; a++)
-		for (size_t b = a + 1; b < s->config.nodes; b++)
-			if (believes[a] && believes[b])
-				check_pair(s, a, b);
+}
+
+/* What a node believes to hold changes with its own events only. */
+void check_after(struct sim *s, size_t machine)
+{
+	for (size_t i = 0; i < s->config.nodes; i++)
+		if (machine == i || machine == SIM_NO_MACHINE)
+			check_node(s, i);
+}
+
+/*
+ * A node has taken a packet of this epoch. A session that lives for its node and for the store does
+ * not end by what a master says whose epoch the node knows to be over.
+ */
+void check_received(struct sim *s, size_t i, uint64_t epoch)
+{
+	const struct sim_node *n = &s->nodes[i];
+
+	if (n->believed && node_instance(n->node) != n->believed &&
+	    epoch < n->node->highest_epoch && engine_knows(s, n->id, n->believed) && !s->lied_to)
+		sim_fail(s,
+			 "rule 10: node %zu gives up session %" PRIx64 " as epoch %" PRIu64
+			 " would have it",
+			 i, n->believed, epoch);
 }
 
 /* ---- What masters say ---- */
@@ -69,6 +150,16 @@ static size_t node_of_instance(const struct sim *s, uint64_t instance)
 		if (s->nodes[i].node && node_instance(s->nodes[i].node) == instance)
 			break;
 	return i;
+}
+
+/*
+ * A store that was put back made a master lead in an epoch that was another's, and somebody who
+ * cannot tell is served by it: what there is to say of that, rule 10 has said.
+ */
+static void check_old_store(struct sim *s, size_t master)
+{
+	if (master_epoch(s->masters[master].master) <= s->store.lost_epoch)
+		s->lied_to = true;
 }
 
 /* I5: a leader welcomes nobody who is not in the registry. */
@@ -93,7 +184,7 @@ static void check_reply(struct sim *s, size_t master)
 		const struct master *other = s->masters[i].master;
 
 		if (other && i != master && master_is_serving(other) &&
-		    master_epoch(other) > master_epoch(m) && !(s->config.faults & FAULT_FREEZE))
+		    master_epoch(other) > master_epoch(m) && !s->masters[master].astray)
 			sim_fail(s, "I9: masters %zu and %zu both answer", master, i);
 	}
 }
@@ -103,8 +194,10 @@ void check_master_packet(struct sim *s, size_t master, const struct packet *p)
 	for (size_t i = 0; i < p->count; i++) {
 		const struct message *m = p->messages[i];
 
-		if (m->kind == MESSAGE_WELCOME)
+		if (m->kind == MESSAGE_WELCOME) {
 			check_welcome(s, master, p->instance);
+			check_old_store(s, master);
+		}
 		if (m->kind == MESSAGE_REPLY)
 			check_reply(s, master);
 	}
@@ -117,8 +210,10 @@ void check_swap(struct sim *s, const struct engine_cell *from, const struct engi
 		sim_fail(s, "I3: epoch %" PRIu64 " follows %" PRIu64, to->epoch, from->epoch);
 	if (to->epoch == from->epoch)
 		return;
-	s->highest_epoch = to->epoch;
+	if (to->epoch > s->highest_epoch)
+		s->highest_epoch = to->epoch;
 	s->takeovers++;
+	s->starved = false;
 }
 
 /* I7: what is freed by expiry is gone from the registry. */
@@ -128,6 +223,21 @@ static void check_expired(struct sim *s, const struct master_event *e)
 		if (!strcmp(s->store.registry[i].node, e->node) && !s->store.late_put &&
 		    e->epoch == s->store.cell.epoch)
 			sim_fail(s, "I7: %s is freed and still registered", e->node);
+}
+
+static bool is_astray(const struct sim *s, const char *id)
+{
+	for (size_t i = 0; i < s->config.nodes; i++)
+		if (s->nodes[i].astray && !strcmp(s->nodes[i].id, id))
+			return true;
+	return false;
+}
+
+/* Whoever believes in a session of this id by now began it later. */
+static void told_freed(struct sim *s, const char *id)
+{
+	locks_freed(s, id);
+	names_freed(s, id);
 }
 
 void check_master_event(struct sim *s, size_t master, const struct master_event *e)
@@ -145,7 +255,12 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 		  e->epoch, e->count, e->node, e->text);
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
 		check_expired(s, e);
-	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns)
+	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
+		told_freed(s, e->node);
+	if (e->kind == MASTER_EVENT_LEADING)
+		faults_takeover(s, master);
+	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns && !s->lied_to &&
+	    !is_astray(s, e->node))
 		sim_fail(s, "I4: a reclaim of %s is refused: %s", e->node, e->text);
 }
 
@@ -160,18 +275,51 @@ static void check_sight(struct sim *s, size_t i, struct table *t, const struct s
 	memcpy(&parent, sight->key, sizeof(parent));
 	if (!sight->is_told)
 		sim_fail(s, "2.4: the master does not know that node %zu has seen %s", i, name);
+	if (s->starved)
+		return;
 	if (table_lookup(t, parent, name, &attr) != STATUS_OK || attr.ino != sight->attr.ino)
 		sim_fail(s, "2.4: node %zu has not been told of the end of %s, ino %" PRIx64, i,
 			 name, sight->attr.ino);
 }
 
-/* Whoever has seen a name that is gone has been told so. */
+/*
+ * Whoever has seen a name that is gone has been told so, unless the master had no memory to note
+ * that he had.
+ */
 static void check_sights(struct sim *s, size_t i, struct table *t)
 {
 	const struct sight *sight;
 
 	for (sight = s->nodes[i].node->sights; sight; sight = sight->hh.next)
 		check_sight(s, i, t, sight);
+}
+
+/* ---- Inside a master ---- */
+
+/* Rule 9: who is about to be deleted waits for nothing. */
+static void check_dying(struct sim *s, struct master *m, const struct session *dying)
+{
+	struct client *client;
+	const struct handle *h;
+
+	HASH_FIND(hh, m->table->clients, &dying->instance, sizeof(dying->instance), client);
+	if (!client)
+		return;
+	DL_FOREACH2 (client->handles, h, client_next)
+		if (h->waiters)
+			sim_fail(s, "rule 9: %s is dying and still waits", dying->node);
+}
+
+void check_master(struct sim *s, size_t master)
+{
+	struct master *m = s->masters[master].master;
+	const struct session *session;
+
+	if (!m->table)
+		return;
+	for (session = m->sessions; session; session = session->hh.next)
+		if (session->state == SESSION_DYING)
+			check_dying(s, m, session);
 }
 
 /* ---- I8: after the faults ---- */

@@ -15,6 +15,7 @@
 
 #define TROUBLE_PER_MILLE 60
 #define SLOW_PER_MILLE	  40
+#define SLOW_MAX_NS	  (6 * NS_PER_SEC)
 #define LATE_MAX_NS	  (20 * NS_PER_SEC)
 #define TIMEOUT_NS	  NS_PER_SEC
 
@@ -66,6 +67,31 @@ static void delete (struct store *st, const struct engine_session *session)
 		st->registry[i] = st->registry[--st->count];
 }
 
+static void back_up(struct store *st)
+{
+	memmove(st->backups + 1, st->backups, (SIM_BACKUPS - 1) * sizeof(*st->backups));
+	st->backups[0].cell = st->cell;
+	memcpy(st->backups[0].registry, st->registry, sizeof(st->registry));
+	st->backups[0].count = st->count;
+	if (st->backup_count < SIM_BACKUPS)
+		st->backup_count++;
+}
+
+/* To what the oldest backup says; the masters are down. */
+void engine_put_back(struct sim *s)
+{
+	struct store *st = &s->store;
+	const struct sim_backup *old = &st->backups[SIM_BACKUPS - 1];
+
+	assert(st->backup_count == SIM_BACKUPS);
+	if (st->cell.epoch > st->lost_epoch)
+		st->lost_epoch = st->cell.epoch;
+	st->cell = old->cell;
+	memcpy(st->registry, old->registry, sizeof(st->registry));
+	st->count = old->count;
+	st->backup_count = 0;
+}
+
 static enum engine_result apply(struct sim *s, const struct engine_op *op)
 {
 	struct store *st = &s->store;
@@ -78,6 +104,8 @@ static enum engine_result apply(struct sim *s, const struct engine_op *op)
 		if (memcmp(&st->cell, &op->expect, sizeof(st->cell)) != 0)
 			return ENGINE_REFUSED;
 		check_swap(s, &st->cell, &op->next);
+		if (op->next.epoch != st->cell.epoch)
+			back_up(st);
 		st->cell = op->next;
 		return ENGINE_DONE;
 	case ENGINE_PUT:
@@ -110,7 +138,9 @@ static void on_outcome(struct sim *s, struct event *e)
 {
 	size_t i = e->machine - SIM_NODES_MAX;
 
+	sim_in_core = s;
 	master_engine_done(s->masters[i].master, e->data, machine_now(s, e->machine));
+	sim_in_core = NULL;
 	start_next(s, i);
 	sim_master_loop(s, i);
 }
@@ -142,6 +172,31 @@ static void send_outcome(struct sim *s, size_t master, uint64_t id, enum engine_
 
 /* ---- Running ---- */
 
+/* What happens seldom is what trouble is to meet. */
+static bool is_rare(const struct engine_op *op)
+{
+	return op->kind != ENGINE_READ && op->kind != ENGINE_SWAP;
+}
+
+static unsigned dies_one_in(const struct engine_op *op)
+{
+	return is_rare(op) ? 50 : 4000;
+}
+
+/* How much longer the operation takes than it should; the master may well die meanwhile. */
+static int64_t slowness(struct sim *s, size_t master, const struct engine_op *op)
+{
+	int64_t ns;
+
+	if (!(s->faults & FAULT_ENGINE) ||
+	    !sim_chance(s, is_rare(op) ? 3 * SLOW_PER_MILLE : SLOW_PER_MILLE))
+		return 0;
+	ns = (int64_t)sim_below(s, SLOW_MAX_NS);
+	if (is_rare(op))
+		faults_may_die_within(s, master, ns);
+	return ns;
+}
+
 static void apply_late(struct sim *s, struct event *e)
 {
 	struct engine_op *op = e->data;
@@ -152,13 +207,14 @@ static void apply_late(struct sim *s, struct event *e)
 	sim_trace(s, "store: op %" PRIu64 " of kind %d late: %d", op->id, op->kind, result);
 }
 
-static void outcome_unknown(struct sim *s, size_t master, const struct engine_op *op, bool reached)
-{
-	uint64_t how = reached ? sim_below(s, 3) : 0;
+/* What became of an operation that nobody heard of. */
+enum lost { LOST_UNDONE, LOST_DONE, LOST_LATE, LOST_WAYS };
 
-	if (how == 1) {
+static void outcome_unknown(struct sim *s, size_t master, const struct engine_op *op, enum lost how)
+{
+	if (how == LOST_DONE) {
 		apply(s, op);
-	} else if (how == 2 && !s->config.exclusive_store) {
+	} else if (how == LOST_LATE && !s->config.exclusive_store) {
 		struct engine_op *copy = malloc(sizeof(*copy));
 
 		assert(copy);
@@ -179,17 +235,19 @@ static void execute(struct sim *s, struct event *e)
 
 	if (o->life != s->machines[machine_of_master(o->master)].life)
 		return;
-	if (st->down || st->cut[o->master]) {
-		outcome_unknown(s, o->master, &o->op, false);
+	if (faults_kill_master(s, o->master, dies_one_in(&o->op)))
+		return; /* done or not (engine_forget) */
+	if (st->down || st->cut[o->master] || st->mute[o->master]) {
+		outcome_unknown(s, o->master, &o->op,
+				st->mute[o->master] && !st->down ? LOST_DONE : LOST_UNDONE);
 		return;
 	}
 	if ((s->faults & FAULT_ENGINE) && sim_chance(s, TROUBLE_PER_MILLE)) {
-		outcome_unknown(s, o->master, &o->op, true);
+		outcome_unknown(s, o->master, &o->op, (enum lost)sim_below(s, LOST_WAYS));
 		return;
 	}
 	result = apply(s, &o->op);
-	if ((s->faults & FAULT_ENGINE) && sim_chance(s, SLOW_PER_MILLE))
-		delay += (int64_t)sim_below(s, 6 * NS_PER_SEC);
+	delay += slowness(s, o->master, &o->op);
 	sim_trace(s, "store: master %zu op %" PRIu64 " of kind %d: %d, cell e%" PRIu64 " #%" PRIu64,
 		  o->master, o->op.id, o->op.kind, result, st->cell.epoch, st->cell.sequence);
 	send_outcome(s, o->master, o->op.id, result, delay);
@@ -206,8 +264,7 @@ static void start_next(struct sim *s, size_t master)
 		return;
 	DL_DELETE(s->store.queue[master], o);
 	s->masters[master].running = o->op;
-	if ((s->faults & FAULT_ENGINE) && sim_chance(s, SLOW_PER_MILLE))
-		delay += (int64_t)sim_below(s, 6 * NS_PER_SEC);
+	delay += slowness(s, master, &o->op);
 	sim_at(s, delay, SIM_NO_MACHINE, execute, o);
 }
 

@@ -46,7 +46,8 @@ struct hold {
 	uint64_t serial;
 	size_t node;
 	uint64_t instance, handle, ino;
-	char name[8]; /* of a lock file; empty: a flock */
+	char name[8];		 /* of a lock file; empty: a flock */
+	char key[SIM_KEY_BYTES]; /* a flock: the name that it belongs to */
 	enum lock_mode mode;
 	struct hold *prev, *next;
 };
@@ -147,6 +148,7 @@ static void add_hold(struct sim *s, const struct request *r, uint64_t ino, uint6
 	h->ino = ino;
 	h->mode = mode;
 	strcpy(h->name, name);
+	memcpy(h->key, r->key, sizeof(h->key));
 	DL_APPEND(s->history->holds, h);
 }
 
@@ -173,7 +175,8 @@ static void flock_granted(struct sim *s, const struct request *r)
 	const struct hold *h;
 
 	DL_FOREACH (history_of(s)->holds, h)
-		if (!h->name[0] && h->ino == m->ino && check_believes(s, h->node, h->instance) &&
+		if (!h->name[0] && (h->ino == m->ino || !strcmp(h->key, r->key)) &&
+		    check_believes(s, h->node, h->instance) &&
 		    (h->mode == LOCK_EXCLUSIVE || m->lock_mode == LOCK_EXCLUSIVE))
 			sim_fail(s, "I1: node %zu was granted a flock that node %zu holds", r->node,
 				 h->node);
@@ -193,6 +196,10 @@ void history_release(struct sim *s, size_t node, uint64_t handle, bool closed)
 	struct history *history = history_of(s);
 	struct hold *h, *next;
 
+	if (closed) {
+		locks_closed(s, node, handle);
+		names_closed(s, node, handle);
+	}
 	DL_FOREACH_SAFE (history->holds, h, next) {
 		if (h->node != node || h->handle != handle || (closed && h->name[0]))
 			continue;
@@ -335,6 +342,14 @@ void history_end(struct sim *s, struct request *r)
 {
 	const struct message *m = r->message;
 
+	/* Of a node whose clock stood still, and after a store's lie, anything may be said. */
+	if (s->nodes[r->node].astray || s->lied_to) {
+		locks_abandon(s, r);
+		names_abandon(s, r);
+		return;
+	}
+	locks_end(s, r);
+	names_end(s, r);
 	if (m->kind == MESSAGE_LOOKUP)
 		was_looked_up(s, r);
 	if (m->kind == MESSAGE_WRITE)

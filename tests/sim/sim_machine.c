@@ -9,10 +9,11 @@
 #include "lockcore/node_internal.h"
 #include "sim.h"
 
-#define MIDWAY_ONE_IN	 3000 /* loops of a machine that may be paused */
-#define SPINS_MAX	 20   /* loops in a row that had nothing to do and yet were due at once */
-#define MASTER_FILES_MAX 1000
-#define PPM		 1000000
+#define MIDWAY_ONE_IN	   3000 /* loops of a machine that may be paused */
+#define MASTER_DIES_ONE_IN 4000 /* loops, before and after its replies */
+#define SPINS_MAX	   20	/* loops in a row that had nothing to do and yet were due at once */
+#define MASTER_FILES_MAX   1000
+#define PPM		   1000000
 
 /* The true delay until the machine's clock shows this; MOMENT_NEVER. */
 static int64_t true_delay(struct sim *s, size_t machine, int64_t local)
@@ -143,6 +144,8 @@ void sim_start_node(struct sim *s, size_t i)
 	if (!s->hold_ns) /* as if a program had been in the root */
 		n->node->root = (struct attr){.ino = ROOT_INO, .mode = S_IFDIR};
 	n->leaving = n->midway = false;
+	n->epoch = 0;
+	n->astray = s->machines[i].rate_ppm == 0;
 	sim_trace(s, "node %zu starts as %s, instance %" PRIx64, i, n->id, config.instance_base);
 	for (size_t m = 0; m < s->config.masters; m++)
 		net_connect(s, i, m);
@@ -165,6 +168,16 @@ void sim_crash_node(struct sim *s, size_t i)
 	s->nodes[i].node = NULL;
 	node_notice_free(s->nodes[i].notice);
 	s->nodes[i].notice = NULL;
+}
+
+uint64_t sim_instance(const struct sim *s, size_t node)
+{
+	return node_instance(s->nodes[node].node);
+}
+
+uint64_t sim_epoch(const struct sim *s, size_t node)
+{
+	return s->nodes[node].node->epoch;
 }
 
 static void node_tells(struct sim *s, size_t i, const struct node_event *e)
@@ -204,8 +217,10 @@ void sim_node_loop(struct sim *s, size_t i)
 
 	if (!n || s->machines[i].paused)
 		return;
+	sim_in_core = s;
 	if (!s->nodes[i].midway)
 		node_tick(n, now);
+	sim_in_core = NULL;
 	s->nodes[i].midway = !s->nodes[i].midway && pause_midway(s, i);
 	if (s->nodes[i].midway)
 		return;
@@ -236,6 +251,7 @@ void sim_start_master(struct sim *s, size_t i)
 
 	assert(!s->masters[i].master);
 	s->masters[i].midway = false;
+	s->masters[i].astray = s->machines[machine].rate_ppm == 0;
 	machine_starts(s, machine);
 	s->masters[i].master = master_new(&config, machine_now(s, machine));
 	sim_trace(s, "master %zu starts, instance %" PRIx64, i, config.instance);
@@ -269,19 +285,26 @@ void sim_master_loop(struct sim *s, size_t i)
 
 	if (!m || s->machines[machine].paused)
 		return;
+	sim_in_core = s;
 	if (!s->masters[i].midway)
 		master_tick(m, now);
+	sim_in_core = NULL;
 	s->masters[i].midway = !s->masters[i].midway && pause_midway(s, machine);
 	if (s->masters[i].midway)
 		return;
 	while (master_next_op(m, now, &op))
 		engine_start(s, i, &op);
+	if (faults_kill_master(s, i, MASTER_DIES_ONE_IN)) /* before the replies */
+		return;
 	while (master_next_packet(m, now, &peer, &packet)) {
 		check_master_packet(s, i, &packet);
 		net_send_to_node(s, i, peer, &packet);
 	}
 	while (master_next_event(m, &event))
 		check_master_event(s, i, &event);
+	check_master(s, i);
+	if (faults_kill_master(s, i, MASTER_DIES_ONE_IN)) /* and after them */
+		return;
 	/* Slow, so not every time. */
 	if (++s->masters[i].steps % 16 == 0 && master_table(m))
 		table_check(master_table(m));

@@ -8,10 +8,11 @@
 
 #include "sim.h"
 
-#define LOSS_PER_MILLE	 30
-#define REPEAT_PER_MILLE 30
-#define SLOW_PER_MILLE	 20
-#define HANDSHAKE_NS	 (5 * NS_PER_MS)
+#define LOSS_PER_MILLE	       30
+#define REPEAT_PER_MILLE       30
+#define SLOW_PER_MILLE	       20
+#define SESSION_SLOW_PER_MILLE 120 /* of the few that open and renew sessions */
+#define HANDSHAKE_NS	       (5 * NS_PER_MS)
 
 enum { TO_MASTER, TO_NODE };
 
@@ -69,24 +70,40 @@ static void arrive(struct sim *s, struct event *e)
 	if (l->peer != f->peer || (f->direction == TO_NODE && !l->up))
 		return;
 	unpack(f, &p);
-	if (f->direction == TO_MASTER) {
+	sim_in_core = s;
+	if (f->direction == TO_MASTER)
 		master_receive(s->masters[f->master].master, f->peer, &p,
 			       machine_now(s, machine_of_master(f->master)));
+	else
+		node_receive(s->nodes[f->node].node, f->master, &p, machine_now(s, f->node));
+	sim_in_core = NULL;
+	if (f->direction == TO_MASTER) {
 		sim_master_loop(s, f->master);
 	} else {
-		node_receive(s->nodes[f->node].node, f->master, &p, machine_now(s, f->node));
+		check_received(s, f->node, f->epoch);
 		sim_node_loop(s, f->node);
 	}
 	packet_deinit(&p);
 }
 
-static int64_t travel_time(struct sim *s, struct net_link *l, int direction)
+/* Mostly a little late, sometimes within a lease, or far beyond one. */
+static int64_t slow_time(struct sim *s)
+{
+	static const int64_t most[] = {NS_PER_SEC, NS_PER_SEC, NS_PER_SEC, 12 * NS_PER_SEC,
+				       40 * NS_PER_SEC};
+
+	return (int64_t)sim_below(s, (uint64_t)most[sim_below(s, sizeof(most) / sizeof(*most))]);
+}
+
+static int64_t travel_time(struct sim *s, struct net_link *l, const struct flight *f)
 {
 	int64_t ns = s->hold_ns ? s->hold_ns : (int64_t)sim_below(s, 2 * NS_PER_MS) + 50000;
+	bool session = f->count && !message_is_ordered(f->messages[0]);
+	int direction = f->direction;
 
-	if ((s->faults & FAULT_DELAY) && sim_chance(s, SLOW_PER_MILLE))
-		return ns +
-		       (int64_t)sim_below(s, sim_chance(s, 200) ? 40 * NS_PER_SEC : NS_PER_SEC);
+	if ((s->faults & FAULT_DELAY) &&
+	    sim_chance(s, session ? SESSION_SLOW_PER_MILLE : SLOW_PER_MILLE))
+		return ns + slow_time(s);
 	/* A healthy stream keeps its order. */
 	if (s->now + ns <= l->order_ns[direction])
 		ns = l->order_ns[direction] - s->now + 1;
@@ -130,7 +147,7 @@ static void send_once(struct sim *s, size_t node, size_t master, int direction,
 	f->peer = l->peer;
 	f->direction = direction;
 	s->packets++;
-	e = sim_at(s, travel_time(s, l, direction),
+	e = sim_at(s, travel_time(s, l, f),
 		   direction == TO_MASTER ? machine_of_master(master) : machine_of_node(node),
 		   arrive, f);
 	e->drop = flight_drop;
@@ -177,7 +194,9 @@ static void on_connected(struct sim *s, struct event *e)
 	l->peer = ++s->peers;
 	l->order_ns[0] = l->order_ns[1] = s->now;
 	sim_trace(s, "node %zu is connected to master %zu", pair[0], pair[1]);
+	sim_in_core = s;
 	node_connected(s->nodes[pair[0]].node, pair[1], machine_now(s, pair[0]));
+	sim_in_core = NULL;
 	sim_node_loop(s, pair[0]);
 }
 
@@ -187,7 +206,9 @@ static void on_disconnected(struct sim *s, struct event *e)
 
 	if (s->links[pair[0]][pair[1]].up)
 		return;
+	sim_in_core = s;
 	node_disconnected(s->nodes[pair[0]].node, pair[1], machine_now(s, pair[0]));
+	sim_in_core = NULL;
 	sim_node_loop(s, pair[0]);
 }
 

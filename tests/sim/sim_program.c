@@ -4,6 +4,7 @@
  * a daemon would make them. Names that begin with
  *	e  are lock files: made with O_EXCL, removed by their maker alone
  *	f  are locked with flock or fcntl, and never removed
+ *	k  are locked with flock, and removed meanwhile: the lock belongs to the name
  *	t  are made and removed by anyone
  */
 #include <assert.h>
@@ -17,6 +18,7 @@
 #define NAMES_OF_A_SORT 3
 #define THINK_MAX_NS	(400 * NS_PER_MS)
 #define HOLD_MAX_NS	(3 * NS_PER_SEC)
+#define LONG_MAX_NS	(20 * NS_PER_SEC)
 #define PLAN_MAX	8
 #define RANGES_FROM	2 /* where a plan's first range is asked for */
 
@@ -38,6 +40,7 @@ enum act {
 	ACT_LIST,
 	ACT_INFO, /* who holds it? */
 	ACT_HOLD, /* just wait */
+	ACT_LONG, /* for longer than a lease, it may be */
 };
 
 static const struct plan {
@@ -51,10 +54,14 @@ static const struct plan {
 	{'f', {ACT_MAKE, ACT_EXCLUSIVE, ACT_READ, ACT_WRITE, ACT_HOLD, ACT_UNLOCK, ACT_HOLD}},
 	{'f', {ACT_MAKE, ACT_SHARED, ACT_HOLD, ACT_EXCLUSIVE, ACT_HOLD}},
 	{'f', {ACT_MAKE, ACT_SHARED, ACT_READ, ACT_HOLD}},
+	{'f', {ACT_MAKE, ACT_EXCLUSIVE, ACT_LONG, ACT_WRITE}},
 	{'f', {ACT_MAKE, ACT_RANGE, ACT_RANGE, ACT_HOLD, ACT_RANGE}},
 	{'f', {ACT_LOOKUP, ACT_TOUCH, ACT_LIST}},
 	{'f', {ACT_MAKE, ACT_INFO, ACT_EXCLUSIVE, ACT_INFO, ACT_HOLD, ACT_INFO}},
 	{'f', {ACT_MAKE, ACT_SHARED, ACT_INFO, ACT_HOLD, ACT_INFO}},
+	{'k', {ACT_MAKE, ACT_EXCLUSIVE, ACT_HOLD}},
+	{'k', {ACT_MAKE, ACT_EXCLUSIVE, ACT_UNLINK, ACT_HOLD}},
+	{'k', {ACT_MAKE, ACT_SHARED, ACT_HOLD, ACT_UNLINK}},
 	{'t', {ACT_MAKE, ACT_WRITE, ACT_READ, ACT_WRITE}},
 	{'t', {ACT_MAKE, ACT_WRITE, ACT_UNLINK, ACT_READ, ACT_HOLD}},
 	{'t', {ACT_LOOKUP, ACT_OPEN, ACT_READ, ACT_WRITE}},
@@ -95,7 +102,9 @@ static void finish_plan(struct sim *s, struct program *p)
 {
 	if (p->handle) {
 		history_release(s, p->node, p->handle, true);
+		sim_in_core = s;
 		node_close(s->nodes[p->node].node, p->handle, machine_now(s, p->node));
+		sim_in_core = NULL;
 		sim_trace(s, "node %zu closes %lu", p->node, (unsigned long)p->handle);
 		sim_node_loop(s, p->node);
 	}
@@ -241,7 +250,8 @@ static void act(struct sim *s, struct program *p, enum act act)
 		/* With the handle, so that the lock file of a successor is left alone. */
 		m.ino = 0;
 		p->made = false;
-		history_release(s, p->node, p->handle, false);
+		if (p->plan->sort == 'e')
+			history_release(s, p->node, p->handle, false);
 		break;
 	case ACT_LIST:
 		m.kind = MESSAGE_READDIR;
@@ -252,6 +262,7 @@ static void act(struct sim *s, struct program *p, enum act act)
 		m.kind = MESSAGE_GETINFO;
 		break;
 	case ACT_HOLD:
+	case ACT_LONG:
 	case ACT_END:
 		return;
 	}
@@ -278,8 +289,8 @@ static void next_act(struct sim *s, struct event *e)
 	}
 	if (now == ACT_END)
 		finish_plan(s, p);
-	else if (now == ACT_HOLD)
-		act_later(s, p, (int64_t)sim_below(s, HOLD_MAX_NS));
+	else if (now == ACT_HOLD || now == ACT_LONG)
+		act_later(s, p, (int64_t)sim_below(s, now == ACT_HOLD ? HOLD_MAX_NS : LONG_MAX_NS));
 	else
 		act(s, p, now);
 }
@@ -341,6 +352,11 @@ void programs_die(struct sim *s, size_t node)
 		free(s->nodes[node].programs[i]);
 		s->nodes[node].programs[i] = NULL;
 	}
+}
+
+const char *program_file(const struct program *p)
+{
+	return p->name;
 }
 
 bool programs_idle(const struct sim *s)
