@@ -37,12 +37,17 @@ enum engine_result {
 };
 
 struct engine_cell {
-	uint64_t instance; /* of the leading master, random, new at each start; 0: an empty store */
+	/* Of the leading master, random, new at each start; 0: nobody leads, and whoever likes may. */
+	uint64_t instance;
 	uint64_t epoch;
 	uint64_t sequence; /* grows with every renewal of the leader */
 	/* The session lease that this leader grants; less than 0: and the store was put back to an
 	 * old state, and may not yet know all sessions that believe (rule 10). */
 	int64_t lease_ns;
+	/* A store that only one program can have open need not keep these two: READ says 0. */
+	int64_t leader_lease_ns; /* TL of this leader */
+	uint64_t
+		asked_by; /* the instance of a standby that hears nodes ask for a leader; 0: none */
 };
 
 struct engine_session {

@@ -15,7 +15,9 @@
  *	        READ          SWAP epoch+1         LOAD       all reclaimed, or W over
  *	READING ────> TAKING ────────────> LOADING ────> GRACE ──────────────────────> SERVING
  *	   ^                                 │             │                              │
- *	   └──── lost the cell, or its lease (TL) ran out ─┴──────────────────────────────┘
+ *	   └──── lost the cell, or its lease (TL) ran out ─┴──────────────────────────────┤
+ *	                                 SWAP to nobody                     master_leave  │
+ *	                     LEFT <──────────────────────── LEAVING <─────────────────────┘
  *
  * Leaving leadership forgets everything: the nodes have it all, and reclaim it from the next epoch.
  *
@@ -34,18 +36,30 @@
 #define MASTER_LEASE_MIN_NS	NS_PER_SEC
 #define MASTER_LEASE_MAX_NS	(3600 * NS_PER_SEC)
 
-#define MASTER_LEADER_LEASE_NS (5 * NS_PER_SEC) /* TL */
-#define MASTER_LEADER_RENEW_NS NS_PER_SEC	/* and how often it is renewed at least */
-#define MASTER_STANDBY_NS      (NS_PER_SEC / 2) /* how often a standby looks at the cell */
-#define MASTER_DRIFT_PERCENT   1		/* rho */
-#define MASTER_SLACK_NS	       (50 * NS_PER_MS)
-#define MASTER_STORE_RETRY_NS  (200 * NS_PER_MS) /* after an operation of unknown outcome */
+#define MASTER_LEADER_LEASE_DEFAULT_NS (5 * NS_PER_SEC) /* TL */
+#define MASTER_LEADER_LEASE_MIN_NS     NS_PER_SEC
+#define MASTER_LEADER_LEASE_MAX_NS     (60 * NS_PER_SEC)
+#define MASTER_RENEWALS		       5  /* in each TL, at least */
+#define MASTER_LOOKS		       10 /* at the cell, by a standby, in each TL */
+#define MASTER_LEAVE_SHARE	       4  /* of TL: giving up the cell may take no longer */
+/* A standby that hears HELLO looks at once, but not more often than this. */
+#define MASTER_LOOK_GAP_NS (50 * NS_PER_MS)
+/* It asks for the lead once nodes have looked for a leader for so long, with rests no longer. */
+#define MASTER_ASK_NS NS_PER_SEC
+/* A leader that hears no node for this share of the lease, in which each speaks once, gives way to
+ * one that does. */
+#define MASTER_DEAF_SHARE     4
+#define MASTER_DRIFT_PERCENT  1 /* rho */
+#define MASTER_SLACK_NS	      (50 * NS_PER_MS)
+#define MASTER_STORE_RETRY_NS (200 * NS_PER_MS) /* after an operation of unknown outcome */
 
 /* One SWAP acknowledges all renewals that came before it was sent; this is how far SWAPs are apart
  * at least, so that many nodes cost the store no more than few: at most half a second, a 16th of a
  * short lease. */
 #define MASTER_SWAP_GAP_MAX_NS (NS_PER_SEC / 2)
 #define MASTER_SWAP_GAP_SHARE  16
+/* And in grace, which ends the sooner. */
+#define MASTER_SWAP_GAP_GRACE_NS (20 * NS_PER_MS)
 
 #define MASTER_SESSIONS_MAX 10000 /* HELLOs beyond are not answered */
 /*
@@ -60,10 +74,11 @@
 struct master;
 
 struct master_config {
-	uint64_t instance;    /* random, new at each start, not 0 */
-	int64_t lease_ns;     /* TS */
-	uint64_t max_files;   /* contract 3.1 */
-	bool exclusive_store; /* no other process can have the store open: take over at once */
+	uint64_t instance;	 /* random, new at each start, not 0 */
+	int64_t lease_ns;	 /* TS */
+	int64_t leader_lease_ns; /* TL */
+	uint64_t max_files;	 /* contract 3.1 */
+	bool exclusive_store;	 /* no other process can have the store open: take over at once */
 };
 
 /* NULL: no memory. */
@@ -75,6 +90,14 @@ void master_receive(struct master *m, uint32_t peer, struct packet *p, struct mo
 void master_engine_done(struct master *m, const struct engine_outcome *outcome, struct moment now);
 void master_tick(struct master *m, struct moment now);
 int64_t master_deadline(const struct master *m);
+
+/*
+ * To end in order: it stops leading at once, and gives up the cell, so that a standby may lead
+ * without waiting. The operations go on to be drained until master_has_left, which an unwilling
+ * store can put off for a share of TL.
+ */
+void master_leave(struct master *m, struct moment now);
+bool master_has_left(const struct master *m);
 
 bool master_next_op(struct master *m, struct moment now, struct engine_op *out);
 /* The packet borrows the master's messages until the next call: do not packet_deinit it. */

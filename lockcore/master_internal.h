@@ -2,7 +2,8 @@
 /*
  * The master's insides, shared by master*.c alone.
  *
- *	master.c          leading: the cell, its lease, takeover, stepping down; what is drained
+ *	master.c          its life, time, operations of the store, what is drained
+ *	master_cell.c     leading: the cell, its lease, takeover, stepping down, handing over
  *	master_session.c  HELLO, renewals, expiry, BYE, packets
  *	master_grace.c    reclaim and the end of grace
  *	master_exec.c     requests to the table and back
@@ -26,7 +27,16 @@
 #include "lockcore/master.h"
 #include "lockcore/rules.h"
 
-enum master_state { MASTER_READING, MASTER_TAKING, MASTER_LOADING, MASTER_GRACE, MASTER_SERVING };
+/* In this order: below LOADING it has no epoch. */
+enum master_state {
+	MASTER_LEFT,
+	MASTER_LEAVING,
+	MASTER_READING,
+	MASTER_TAKING,
+	MASTER_LOADING,
+	MASTER_GRACE,
+	MASTER_SERVING,
+};
 
 /*
  *	HELLO                  PUT done
@@ -103,8 +113,15 @@ struct master {
 	int64_t valid_ns;	 /* it leads until then */
 	int64_t grace_end_ns;
 	int64_t look_at_ns; /* READING: when to look at the cell */
-	int64_t seen_ns;    /* READING: when the cell as it is was seen first */
-	bool doomed;	    /* no memory for what must be told: step down */
+	int64_t looked_ns;  /* READING: when it was looked at last */
+	int64_t seen_ns;    /* READING: when the leader in it was seen first with this sequence */
+	int64_t hello_ns, hello_since_ns; /* READING: nodes say HELLO, last and without a rest */
+	int64_t asked_ns;		  /* when it asked the leader for the lead */
+	int64_t heard_ns;		  /* leading: when a node was heard last */
+	bool giving_up;			  /* a SWAP to nobody is under way, or wanted */
+	int64_t yielded_until_ns;	  /* it gave way to another: not to be taken back at once */
+	int64_t leave_end_ns;		  /* LEAVING: not longer than that */
+	bool doomed;			  /* no memory for what must be told: step down */
 
 	struct op *ops;	    /* not drained */
 	struct op *running; /* drained, outcome unknown yet */
@@ -134,15 +151,26 @@ struct master {
 /* master.c */
 void master_tell(struct master *m, enum master_event_kind kind, const struct session *s,
 		 uint64_t number, const char *text);
+bool master_leads(const struct master *m);
+/* The new operation, the master's; NULL: no memory. */
+struct op *master_op(struct master *m, enum engine_kind kind, const struct session *s);
+void master_forget_epoch(struct master *m); /* everything of it goes */
+
+/* master_cell.c */
 void master_step_down(struct master *m, struct moment now, const char *why);
 /* A node knows this epoch, which the store does not (rule 10). */
 void master_store_is_old(struct master *m, uint64_t epoch, struct moment now);
-bool master_leads(const struct master *m);
 void master_check(struct master *m,
 		  struct moment now); /* the lease, before anything else (rule 1) */
-/* False: no memory. */
-bool master_op(struct master *m, enum engine_kind kind, const struct session *s);
 void master_want_swap(struct master *m, struct moment now);
+void cell_renew(struct master *m);
+void cell_hello(struct master *m, struct moment now); /* a node said HELLO to a standby */
+void cell_tick_leaving(struct master *m, struct moment now);
+/* Outcomes of READ, LOAD and SWAP. */
+void cell_read(struct master *m, const struct engine_cell *cell, struct moment now);
+void cell_loaded(struct master *m, const struct engine_outcome *outcome, struct moment now);
+void cell_swapped(struct master *m, const struct op *op, const struct engine_outcome *outcome,
+		  struct moment now);
 
 /* master_session.c */
 struct session *session_find(struct master *m, uint64_t instance);

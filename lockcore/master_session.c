@@ -287,6 +287,7 @@ static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
 {
 	struct session *s = session_find(m, p->instance);
 
+	m->heard_ns = now.boot_ns;
 	if (!msg->text || !*msg->text || strlen(msg->text) > NODE_ID_MAX_BYTES || !p->instance)
 		return;
 	if (rule(RULE_OLD_STORE_IS_REFUSED) && msg->epoch > m->epoch &&
@@ -402,6 +403,7 @@ static void take_ordered(struct master *m, uint32_t peer, struct packet *p, stru
 		return;
 	}
 	s->peer = peer;
+	m->heard_ns = now.boot_ns;
 	vouch_acked(m, s);
 	/* What came before may have failed for want of memory: nothing is judged by it. */
 	for (size_t i = 0; i < p->count && m->epoch == epoch && is_alive(s) && !m->doomed; i++)
@@ -418,8 +420,10 @@ void master_receive(struct master *m, uint32_t peer, struct packet *p, struct mo
 	master_check(m, now);
 	for (size_t i = 0; i < p->count; i++) {
 		if (!master_leads(m)) {
-			if (p->messages[i]->kind == MESSAGE_HELLO)
-				reply_to(m, peer, p->instance, &not_me);
+			if (p->messages[i]->kind != MESSAGE_HELLO)
+				continue;
+			reply_to(m, peer, p->instance, &not_me);
+			cell_hello(m, now);
 			continue;
 		}
 		if (!message_is_ordered(p->messages[i]))

@@ -116,12 +116,12 @@ struct node {
 	uint64_t last_instance; /* the one that lapsed before this, for its BYE; 0: none */
 	uint64_t epoch;		/* of the channel; 0: none yet */
 	uint64_t highest_epoch;
-	size_t master;	 /* the link of the session */
-	size_t hello_to; /* the link to say HELLO to next */
-	bool hello_asks; /* one has been said since "not me" was heard last */
+	size_t master;	      /* the link of the session */
+	size_t hello_to;      /* the link to say HELLO to next */
+	bool hello_asks;      /* one has been said since "not me" was heard last */
 	size_t hello_refused; /* so many have said "not me" in this round */
-	bool said_hello; /* some master may know the instance */
-	bool doomed;	 /* no memory for what must be sent: lapse at the next occasion */
+	bool said_hello;      /* some master may know the instance */
+	bool doomed;	      /* no memory for what must be sent: lapse at the next occasion */
 	struct master_link links[NODE_MASTERS_MAX];
 
 	int64_t lease_ns;

@@ -195,6 +195,7 @@ static bool make_master(struct daemon *d)
 {
 	struct master_config config = {
 		.lease_ns = d->options.lease_ns,
+		.leader_lease_ns = d->options.leader_lease_ns,
 		.max_files = TABLE_FILES_DEFAULT,
 		.exclusive_store = store_is_exclusive(d->store),
 	};

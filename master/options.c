@@ -22,6 +22,8 @@ static const char help[] =
 	"                     (default " OPTIONS_STORE_DEFAULT ")\n"
 	"  --lease SECONDS    how long a node may be silent before what it holds is\n"
 	"                     given to others: 1 to 3600 (default 10)\n"
+	"  --leader-lease SECONDS  how long a master that died is waited for before\n"
+	"                     another leads: 1 to 60 (default 5)\n"
 	"  --name ID          its name in logs (default: the first URL)\n"
 	"  --log-level LEVEL  error, warning, info or debug (default info)\n"
 	"  --help, --version\n"
@@ -29,12 +31,22 @@ static const char help[] =
 	"Nodes mount the locks with: dlockfs URL MOUNTPOINT\n"
 	"The traffic is neither authenticated nor encrypted: listen on a trusted network.\n";
 
-enum { OPT_LISTEN = 256, OPT_STORE, OPT_LEASE, OPT_NAME, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION };
+enum {
+	OPT_LISTEN = 256,
+	OPT_STORE,
+	OPT_LEASE,
+	OPT_LEADER_LEASE,
+	OPT_NAME,
+	OPT_LOG_LEVEL,
+	OPT_HELP,
+	OPT_VERSION
+};
 
 static const struct option long_options[] = {
 	{"listen", required_argument, NULL, OPT_LISTEN},
 	{"store", required_argument, NULL, OPT_STORE},
 	{"lease", required_argument, NULL, OPT_LEASE},
+	{"leader-lease", required_argument, NULL, OPT_LEADER_LEASE},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -72,6 +84,18 @@ static int parse_lease(struct options *o, const char *text)
 	return -1;
 }
 
+static int parse_leader_lease(struct options *o, const char *text)
+{
+	int64_t ns;
+
+	if (!loop_parse_seconds(text, &ns))
+		return bad_usage("--leader-lease", text, "not a number of seconds");
+	if (ns < MASTER_LEADER_LEASE_MIN_NS || ns > MASTER_LEADER_LEASE_MAX_NS)
+		return bad_usage("--leader-lease", text, "it is from 1 second to 1 minute (60)");
+	o->leader_lease_ns = ns;
+	return -1;
+}
+
 static int parse_one(struct options *o, int opt)
 {
 	switch (opt) {
@@ -82,6 +106,8 @@ static int parse_one(struct options *o, int opt)
 		return -1;
 	case OPT_LEASE:
 		return parse_lease(o, optarg);
+	case OPT_LEADER_LEASE:
+		return parse_leader_lease(o, optarg);
 	case OPT_NAME:
 		o->name = optarg;
 		return -1;
@@ -107,6 +133,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	*o = (struct options){
 		.store = OPTIONS_STORE_DEFAULT,
 		.lease_ns = MASTER_LEASE_DEFAULT_NS,
+		.leader_lease_ns = MASTER_LEADER_LEASE_DEFAULT_NS,
 	};
 	while (status < 0 && (opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		status = parse_one(o, opt);

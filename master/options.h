@@ -17,6 +17,7 @@ struct options {
 	const char *store;
 	const char *name; /* for the log */
 	int64_t lease_ns;
+	int64_t leader_lease_ns; /* TL */
 };
 
 /*

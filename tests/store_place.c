@@ -123,7 +123,10 @@ struct engine_outcome run(struct store *s, struct engine_op op)
 
 struct engine_cell cell(uint64_t instance, uint64_t epoch, uint64_t sequence)
 {
-	return (struct engine_cell){instance, epoch, sequence, (int64_t)(sequence * 7)};
+	return (struct engine_cell){.instance = instance,
+				    .epoch = epoch,
+				    .sequence = sequence,
+				    .lease_ns = (int64_t)(sequence * 7)};
 }
 
 struct engine_op swap_op(struct engine_cell expect, struct engine_cell next)

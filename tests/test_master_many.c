@@ -110,6 +110,7 @@ static struct scene *begin(uint64_t max_files, size_t registered, struct engine_
 {
 	struct master_config config = {.instance = 1,
 				       .lease_ns = MASTER_LEASE_DEFAULT_NS,
+				       .leader_lease_ns = MASTER_LEADER_LEASE_DEFAULT_NS,
 				       .max_files = max_files,
 				       .exclusive_store = true};
 	struct scene *s = calloc(1, sizeof(*s));

@@ -21,7 +21,10 @@ static void test_new_store_is_not_zero(void **state)
 
 static void test_high_bits_are_lost_over_reopen(void **state)
 {
-	struct engine_cell high = {UINT64_MAX, UINT64_MAX - 1, 1ull << 63, INT64_MAX};
+	struct engine_cell high = {.instance = UINT64_MAX,
+				   .epoch = UINT64_MAX - 1,
+				   .sequence = 1ull << 63,
+				   .lease_ns = INT64_MAX};
 	struct store *s = open_place(*state);
 
 	assert_int_equal(swap(s, cell(0, 0, 0), high), ENGINE_DONE);

@@ -70,6 +70,7 @@ struct sim_config {
 	bool exclusive_store; /* one master process at a time, as with SQLite */
 	bool trace;
 	int64_t lease_ns;
+	int64_t leader_lease_ns;
 	int64_t timeo_ns;
 	int64_t idle_ns;
 	uint64_t fail_every; /* FAULT_MEMORY: allocations */
@@ -123,6 +124,7 @@ struct sim_node {
 
 struct sim_master {
 	struct master *master;
+	bool comes_back;	  /* once it has left */
 	struct engine_op running; /* in the store; id 0: none */
 	unsigned told[MASTER_EVENT_STRANGER + 1];
 	unsigned steps;
@@ -182,11 +184,11 @@ struct sim {
 	uint64_t takeovers, highest_epoch;
 	uint64_t instances;
 	uint64_t events_run, answers, packets;
-	int64_t hold_ns;   /* stories: how long a packet travels */
-	bool holders_stay; /* stories: nobody stops the holders of a session that was lost */
+	int64_t hold_ns;      /* stories: how long a packet travels */
+	bool holders_stay;    /* stories: nobody stops the holders of a session that was lost */
 	uint64_t allocations; /* of the core, while they may fail */
 	bool starved;	      /* one of them has failed since the last takeover */
-	bool lied_to;	 /* the store was put back, and somebody is served who could not tell */
+	bool lied_to; /* the store was put back, and somebody is served who could not tell */
 };
 
 /*
@@ -231,6 +233,8 @@ void sim_start_node(struct sim *s, size_t i);
 void sim_crash_node(struct sim *s, size_t i);
 void sim_start_master(struct sim *s, size_t i);
 void sim_crash_master(struct sim *s, size_t i);
+/* In order: it ends once it has left. */
+void sim_stop_master(struct sim *s, size_t i);
 /* Of a node's session: its number, and its master's epoch; 0: none. */
 uint64_t sim_instance(const struct sim *s, size_t node);
 uint64_t sim_epoch(const struct sim *s, size_t node);
@@ -359,6 +363,8 @@ void faults_takeover(struct sim *s, size_t master);
 /* The store is slow to answer; the master's process may end before it does. */
 void faults_may_die_within(struct sim *s, size_t master, int64_t ns);
 /* Does the master's process die here, once in so many times? It is gone when this returns then. */
+/* It has left: the process ends, and comes back if it is to. */
+void faults_master_left(struct sim *s, size_t i);
 bool faults_kill_master(struct sim *s, size_t master, unsigned one_in);
 
 /* ---- sim_chaos.c ---- */

@@ -20,6 +20,7 @@ struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace)
 		.allowed = faults & FAULT_ALL,
 		.trace = trace,
 		.lease_ns = 10 * NS_PER_SEC,
+		.leader_lease_ns = (2 + (int64_t)sim_below(&draw, 4)) * NS_PER_SEC,
 		.idle_ns = 5 * NS_PER_SEC,
 	};
 

@@ -204,9 +204,20 @@ void check_master_packet(struct sim *s, size_t master, const struct packet *p)
 }
 
 /* I3, at the store, where it counts: who reads late what it took over has been deposed. */
+/* A cell that says that nobody leads is true (I9): it is taken without waiting. */
+static void check_given_up(struct sim *s, const struct engine_cell *from)
+{
+	for (size_t i = 0; i < s->config.masters; i++)
+		if (s->masters[i].master && master_epoch(s->masters[i].master) == from->epoch)
+			sim_fail(s, "I9: master %zu gave up the cell and leads", i);
+}
+
 void check_swap(struct sim *s, const struct engine_cell *from, const struct engine_cell *to)
 {
-	if (to->epoch < from->epoch || (to->instance != from->instance && to->epoch == from->epoch))
+	if (!to->instance)
+		check_given_up(s, from);
+	if (to->epoch < from->epoch ||
+	    (to->instance && to->instance != from->instance && to->epoch == from->epoch))
 		sim_fail(s, "I3: epoch %" PRIu64 " follows %" PRIu64, to->epoch, from->epoch);
 	if (to->epoch == from->epoch)
 		return;

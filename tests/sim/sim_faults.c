@@ -118,8 +118,23 @@ static void fault_master_crash(struct sim *s)
 	size_t i = sim_below(s, s->config.masters);
 	int64_t delay = sim_chance(s, 600) ? (int64_t)sim_below(s, NS_PER_SEC) : trouble_time(s);
 
+	if (sim_chance(s, 300)) { /* the orderly end */
+		s->masters[i].comes_back = true;
+		sim_stop_master(s, i);
+		return;
+	}
 	sim_crash_master(s, i);
 	sim_at(s, delay, SIM_NO_MACHINE, on_start_master, number(i));
+}
+
+void faults_master_left(struct sim *s, size_t i)
+{
+	bool comes_back = s->masters[i].comes_back;
+
+	sim_crash_master(s, i);
+	if (comes_back)
+		sim_at(s, (int64_t)sim_below(s, NS_PER_SEC), SIM_NO_MACHINE, on_start_master,
+		       number(i));
 }
 
 static void on_start_node(struct sim *s, struct event *e)

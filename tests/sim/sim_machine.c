@@ -244,13 +244,14 @@ void sim_start_master(struct sim *s, size_t i)
 	struct master_config config = {
 		.instance = ++s->instances,
 		.lease_ns = s->config.lease_ns,
+		.leader_lease_ns = s->config.leader_lease_ns,
 		.max_files = MASTER_FILES_MAX,
 		.exclusive_store = s->config.exclusive_store,
 	};
 	size_t machine = machine_of_master(i);
 
 	assert(!s->masters[i].master);
-	s->masters[i].midway = false;
+	s->masters[i].midway = s->masters[i].comes_back = false;
 	s->masters[i].astray = s->machines[machine].rate_ppm == 0;
 	machine_starts(s, machine);
 	s->masters[i].master = master_new(&config, machine_now(s, machine));
@@ -271,6 +272,19 @@ void sim_crash_master(struct sim *s, size_t i)
 	s->masters[i].master = NULL;
 	for (size_t n = 0; n < s->config.nodes; n++)
 		net_disconnect(s, n, i);
+}
+
+void sim_stop_master(struct sim *s, size_t i)
+{
+	struct master *m = s->masters[i].master;
+
+	if (!m || s->machines[machine_of_master(i)].paused)
+		return;
+	sim_trace(s, "master %zu is asked to stop", i);
+	sim_in_core = s;
+	master_leave(m, machine_now(s, machine_of_master(i)));
+	sim_in_core = NULL;
+	sim_master_loop(s, i);
 }
 
 void sim_master_loop(struct sim *s, size_t i)
@@ -305,6 +319,10 @@ void sim_master_loop(struct sim *s, size_t i)
 	check_master(s, i);
 	if (faults_kill_master(s, i, MASTER_DIES_ONE_IN)) /* and after them */
 		return;
+	if (master_has_left(m)) {
+		faults_master_left(s, i);
+		return;
+	}
 	/* Slow, so not every time. */
 	if (++s->masters[i].steps % 16 == 0 && master_table(m))
 		table_check(master_table(m));

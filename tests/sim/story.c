@@ -20,6 +20,7 @@ struct sim *story_begin_with(struct sim_config config)
 	config.trace = getenv("SIM_TRACE") != NULL;
 	config.exclusive_store = true;
 	config.lease_ns = STORY_LEASE_NS;
+	config.leader_lease_ns = MASTER_LEADER_LEASE_DEFAULT_NS;
 	config.idle_ns = STORY_IDLE_NS;
 	s = sim_new(&config);
 	s->hold_ns = STORY_HOP_NS;

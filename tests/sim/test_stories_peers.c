@@ -70,6 +70,7 @@ static struct scene begin(bool registered)
 {
 	struct master_config config = {.instance = 1,
 				       .lease_ns = MASTER_LEASE_DEFAULT_NS,
+				       .leader_lease_ns = MASTER_LEADER_LEASE_DEFAULT_NS,
 				       .max_files = 10,
 				       .exclusive_store = true};
 	struct scene s = {.now = 1, .registered = registered};

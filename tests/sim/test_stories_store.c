@@ -50,6 +50,7 @@ static void test_late_outcome_spares_the_session(void **state)
 {
 	struct master_config config = {.instance = 1,
 				       .lease_ns = MASTER_LEASE_DEFAULT_NS,
+				       .leader_lease_ns = MASTER_LEADER_LEASE_DEFAULT_NS,
 				       .max_files = 10,
 				       .exclusive_store = true};
 	struct message hello = {.kind = MESSAGE_HELLO, .text = "node", .stamp_ns = 1};
