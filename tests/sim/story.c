@@ -16,15 +16,17 @@ struct sim *story_begin_with(struct sim_config config)
 {
 	struct sim *s;
 
-	config.masters = 1;
+	if (!config.masters)
+		config.masters = 1;
 	config.trace = getenv("SIM_TRACE") != NULL;
-	config.exclusive_store = true;
+	config.exclusive_store = config.masters == 1;
 	config.lease_ns = STORY_LEASE_NS;
 	config.leader_lease_ns = MASTER_LEADER_LEASE_DEFAULT_NS;
 	config.idle_ns = STORY_IDLE_NS;
 	s = sim_new(&config);
 	s->hold_ns = STORY_HOP_NS;
-	sim_start_master(s, 0);
+	for (size_t i = 0; i < config.masters; i++)
+		sim_start_master(s, i);
 	for (size_t i = 0; i < config.nodes; i++)
 		sim_start_node(s, i);
 	sim_run_until(s, all_open, NULL, NS_PER_SEC);
@@ -41,8 +43,9 @@ struct sim *story_begin(size_t nodes)
 
 void story_end(struct sim *s)
 {
-	if (s->masters[0].master && master_table(s->masters[0].master))
-		table_check(master_table(s->masters[0].master));
+	for (size_t i = 0; i < s->config.masters; i++)
+		if (s->masters[i].master && master_table(s->masters[i].master))
+			table_check(master_table(s->masters[i].master));
 	sim_free(s);
 }
 

@@ -27,7 +27,7 @@ struct opened {
 	uint64_t ino, handle, token;
 };
 
-/* One master, and so many nodes with a session each. */
+/* So many nodes with a session each, and one master, unless the configuration says how many. */
 struct sim *story_begin(size_t nodes);
 struct sim *story_begin_with(struct sim_config config);
 void story_end(struct sim *s);
