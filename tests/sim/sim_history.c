@@ -27,6 +27,7 @@ struct change {
 
 struct written {
 	struct change change;
+	int64_t seen; /* somebody had read it by then, be it answered or not; UNKNOWN */
 	char value[VALUE_MAX];
 	size_t len;
 	struct written *prev, *next;
@@ -230,6 +231,7 @@ static void write_begun(struct sim *s, struct request *r)
 
 	assert(w && r->message->data_len <= VALUE_MAX);
 	w->change = change_of(s, r);
+	w->seen = UNKNOWN;
 	w->len = r->message->data_len;
 	memcpy(w->value, r->message->data, w->len);
 	DL_APPEND(f->writes, w);
@@ -257,7 +259,8 @@ static void write_ended(struct sim *s, const struct request *r)
 static void was_read(struct sim *s, const struct request *r)
 {
 	struct file *f = file_of(s, r->message->ino);
-	const struct written *seen = written_as(f, r->reply->data, r->reply->data_len), *w;
+	struct written *seen = written_as(f, r->reply->data, r->reply->data_len);
+	const struct written *w;
 
 	if (!seen && r->reply->data_len) {
 		/* At least one write was forgotten but for the size it left (rule 7). */
@@ -267,11 +270,13 @@ static void was_read(struct sim *s, const struct request *r)
 		sim_fail(s, "I11: node %zu read what nobody wrote to %" PRIx64, r->node, f->ino);
 	}
 	DL_FOREACH (f->writes, w)
-		if (w->change.ended < r->begun && (!seen || w->change.begun > seen->change.ended) &&
-		    !forgotten(s, &w->change))
+		if ((w->change.ended < r->begun || w->seen < r->begun) &&
+		    (!seen || w->change.begun > seen->change.ended) && !forgotten(s, &w->change))
 			sim_fail(s, "I11: node %zu read %.*s from %" PRIx64 " after %.*s", r->node,
 				 (int)r->reply->data_len, (const char *)r->reply->data, f->ino,
 				 (int)w->len, w->value);
+	if (seen && r->ended < seen->seen)
+		seen->seen = r->ended;
 }
 
 /* ---- Names ---- */

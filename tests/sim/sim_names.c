@@ -362,14 +362,18 @@ static void succeeded(struct sim *s, struct name *n, struct request *r)
 	}
 }
 
-/* A move that was tried in an earlier epoch may have been done then. */
+/*
+ * A move or removal that was tried in an earlier epoch may have been done then, and be told NO_ENTRY
+ * for it: two who are both told that they did it would be worse.
+ */
 static void refused(struct sim *s, struct name *n, struct request *r)
 {
 	bool move = r->message->kind == MESSAGE_RENAME;
+	bool ends = move || r->message->kind == MESSAGE_UNLINK;
 
 	if (r->status == STATUS_EXISTS)
 		explain_existence(s, move ? name_of(s, r->message->name2) : n, r);
-	if (r->status == STATUS_NO_ENTRY && (!move || sim_epoch(s, r->node) == r->epoch))
+	if (r->status == STATUS_NO_ENTRY && (!ends || sim_epoch(s, r->node) == r->epoch))
 		explain_absence(s, n, r, 0);
 }
 

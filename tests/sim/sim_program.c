@@ -260,6 +260,14 @@ static void act(struct sim *s, struct program *p, enum act act)
 	submit(s, p, &m);
 }
 
+/* In peace nobody keeps the others waiting. */
+static int64_t hold_time(struct sim *s, enum act act)
+{
+	int64_t most = act == ACT_LONG ? LONG_MAX_NS : HOLD_MAX_NS;
+
+	return (int64_t)sim_below(s, (uint64_t)(s->programs_stop ? THINK_MAX_NS : most));
+}
+
 static void next_act(struct sim *s, struct event *e)
 {
 	struct program *p = *(struct program **)e->data;
@@ -281,7 +289,7 @@ static void next_act(struct sim *s, struct event *e)
 	if (now == ACT_END)
 		finish_plan(s, p);
 	else if (now == ACT_HOLD || now == ACT_LONG)
-		act_later(s, p, (int64_t)sim_below(s, now == ACT_HOLD ? HOLD_MAX_NS : LONG_MAX_NS));
+		act_later(s, p, hold_time(s, now));
 	else
 		act(s, p, now);
 }
