@@ -268,7 +268,6 @@ struct request {
 	uint64_t epoch;	      /* and of its master */
 	uint64_t seen_token;  /* the highest of the file or name when it was begun */
 	size_t seen_by;
-	uint64_t hold;		 /* LOOKUP: of the name, when it was begun */
 	char key[SIM_KEY_BYTES]; /* LOCK: the name whose locks it is about, or the file's number */
 	struct claim *claim;
 	bool signalled;

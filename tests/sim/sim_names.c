@@ -65,6 +65,7 @@ struct name {
 	char name[SIM_KEY_BYTES];
 	struct life *lives;
 	struct ending *endings;
+	int64_t last_end; /* true time: of some life's, as its ender heard */
 };
 
 /* An open file keeps its names. */
@@ -278,7 +279,7 @@ static void made(struct sim *s, struct name *n, const struct request *r)
 		take_over(s, n, l, r);
 	l->instance = sim_instance(s, r->node);
 	l->made = s->now;
-	l->told = true;
+	l->told = n->last_end < r->begun; /* else that may have been this one's already */
 	l->by = NULL;
 }
 
@@ -298,25 +299,53 @@ static void opened(struct sim *s, struct name *n, const struct request *r)
 }
 
 /* Something may have ended any of them. */
-static void doubt_all(struct name *n)
+static void doubt_all(struct sim *s, struct name *n)
 {
 	struct life *l;
 
+	n->last_end = s->now;
 	DL_FOREACH (n->lives, l)
 		l->told = false;
+}
+
+/*
+ * The name has lost this file. If it had it more than once (by link, unlink, link), it is the
+ * earliest of these lives that ended, and which of the others lasts is not certain; nor whether one
+ * that began meanwhile is what ended, if another ended meanwhile.
+ */
+static void end_one(struct sim *s, struct name *n, const struct request *r)
+{
+	struct life *l, *first = NULL;
+	bool ended_meanwhile = false;
+
+	DL_FOREACH (n->lives, l) {
+		if (l->ino != r->reply->attr.ino)
+			continue;
+		if (l->end.at != NEVER) {
+			ended_meanwhile |= l->end.at >= r->begun;
+			continue;
+		}
+		if (first)
+			first->told = false;
+		first = l;
+	}
+	if (!first)
+		first = explain_found(s, n, r, r->reply->attr.ino);
+	if (ended_meanwhile && first->made >= r->begun)
+		first->told = false;
+	else
+		first->end = end_now(s, r);
 }
 
 /* Without a number it was done by a first try whose answer was lost; which life, nobody knows. */
 static void removed(struct sim *s, struct name *n, const struct request *r)
 {
-	struct life *l;
-
+	n->last_end = s->now;
 	if (r->reply->attr.ino) {
-		l = explain_found(s, n, r, r->reply->attr.ino);
-		l->end = end_now(s, r);
+		end_one(s, n, r);
 		return;
 	}
-	doubt_all(n);
+	doubt_all(s, n);
 }
 
 /* What the new name stood for has lost it by this; a first try may have been answered nobody. */
@@ -327,14 +356,21 @@ static void moved(struct sim *s, struct name *from, struct name *to, const struc
 
 	if (from == to)
 		return;
-	DL_FOREACH (to->lives, l)
-		if (l->by != r && l->made < r->begun && l->ino != ino && l->end.at == NEVER)
+	from->last_end = s->now;
+	DL_FOREACH (to->lives, l) {
+		if (l->by == r || l->ino == ino || l->end.at != NEVER)
+			continue;
+		if (l->made < r->begun)
 			l->end = end_now(s, r);
-	if (sim_epoch(s, r->node) == r->epoch) {
-		l = explain_found(s, from, r, ino);
-		l->end = end_now(s, r);
+		else
+			l->told = false; /* it came before or after */
 	}
+	if (sim_epoch(s, r->node) == r->epoch)
+		end_one(s, from, r);
+	else
+		doubt_all(s, from);
 	made(s, to, r);
+	to->last_end = s->now;
 }
 
 static void succeeded(struct sim *s, struct name *n, struct request *r)
@@ -408,6 +444,20 @@ static void listed(struct sim *s, struct request *r)
 		check_listed(s, n, r);
 }
 
+/* By number, which it was told with a name: some name may still have stood for it. */
+static void opened_by_number(struct sim *s, const struct request *r)
+{
+	const struct name *n;
+	const struct life *l;
+
+	for (n = s->names; n; n = n->hh.next)
+		DL_FOREACH (n->lives, l)
+			if (l->ino == r->message->ino && !is_over(s, l, r->begun))
+				return;
+	sim_fail(s, "I11: node %zu opens %" PRIx64 ", which has no name any more", r->node,
+		 r->message->ino);
+}
+
 static void add_use(struct sim *s, const struct request *r)
 {
 	struct use *u = calloc(1, sizeof(*u));
@@ -432,8 +482,10 @@ void names_begin(struct sim *s, struct request *r)
 	n = name_of(s, m->name);
 	if (m->kind == MESSAGE_CREATE)
 		life_begins(n, r, (m->flags & OPEN_EXCL) != 0);
-	if (m->kind == MESSAGE_MKDIR || m->kind == MESSAGE_LINK)
+	if (m->kind == MESSAGE_MKDIR)
 		life_begins(n, r, true);
+	if (m->kind == MESSAGE_LINK)
+		life_begins(n, r, true)->ino = m->ino;
 	if (m->kind == MESSAGE_UNLINK)
 		may_end(n, r, NULL);
 	if (m->kind == MESSAGE_RENAME) {
@@ -467,7 +519,7 @@ static void let_go(struct sim *s, struct name *n, const struct request *r, bool 
 		if (settled)
 			ending_drop(n, e);
 	}
-	if (l && settled && !l->ino)
+	if (l && settled && r->status != STATUS_OK)
 		life_drop(n, l);
 	else if (l)
 		l->by = NULL;
@@ -504,6 +556,8 @@ void names_end(struct sim *s, struct request *r)
 		succeeded(s, name_of(s, m->name), r);
 	else if (m->parent == ROOT_INO && m->name)
 		refused(s, name_of(s, m->name), r);
+	if (r->status == STATUS_OK && m->kind == MESSAGE_OPEN)
+		opened_by_number(s, r);
 	if (r->status == STATUS_OK && r->handle)
 		add_use(s, r);
 	over(s, r, is_settled(s, r));
@@ -538,7 +592,7 @@ static void freed(struct sim *s, struct name *n, const char *id)
 	DL_FOREACH_SAFE (n->endings, e, next)
 		if (!e->by && !strcmp(s->nodes[e->node].id, id) &&
 		    !check_believes(s, e->node, e->instance)) {
-			doubt_all(n);
+			doubt_all(s, n);
 			ending_drop(n, e);
 		}
 }
