@@ -47,6 +47,7 @@ struct life {
 	uint64_t epoch;	    /* when it was begun */
 	int64_t made_begun; /* true time */
 	int64_t made;	    /* for certain by then; NEVER: maybe not at all */
+	int64_t alive;	    /* it was there then, or later */
 	struct end end;
 	struct life *prev, *next;
 };
@@ -158,12 +159,14 @@ static bool is_over(const struct sim *s, const struct life *l, int64_t before)
 	return e->at < before && !forgotten;
 }
 
-static bool is_used(const struct sim *s, uint64_t ino, int64_t since)
+/* Somebody has had the file open since it was known to have this name. */
+static bool is_used(const struct sim *s, const struct life *l)
 {
 	const struct use *u;
 
 	DL_FOREACH (s->uses, u)
-		if (u->ino == ino && u->since < since && check_believes(s, u->node, u->instance))
+		if (u->ino == l->ino && u->since <= l->alive &&
+		    check_believes(s, u->node, u->instance))
 			return true;
 	return false;
 }
@@ -179,7 +182,7 @@ static bool lasted(const struct sim *s, const struct name *n, const struct life 
 	DL_FOREACH (n->endings, e)
 		if (e->but != l && e->by != r)
 			return false;
-	return l->held ? check_believes(s, l->node, l->instance) : is_used(s, l->ino, r->begun);
+	return l->held ? check_believes(s, l->node, l->instance) : is_used(s, l);
 }
 
 static void explain_absence(struct sim *s, struct name *n, const struct request *r, uint64_t but)
@@ -215,6 +218,13 @@ static bool may_be_another(const struct sim *s, const struct life *l, const stru
 	return !l->told && l->epoch < sim_epoch(s, r->node);
 }
 
+static struct life *is_alive(struct life *l, int64_t at)
+{
+	if (l->alive < at)
+		l->alive = at;
+	return l;
+}
+
 /* The life that was found: its own, or one whose maker was never told the number. */
 static struct life *explain_found(struct sim *s, const struct name *n, const struct request *r,
 				  uint64_t ino)
@@ -223,7 +233,7 @@ static struct life *explain_found(struct sim *s, const struct name *n, const str
 
 	DL_FOREACH (n->lives, l) {
 		if (l->ino == ino && !is_over(s, l, r->begun))
-			return l;
+			return is_alive(l, r->begun);
 		if (!found && (!l->ino || may_be_another(s, l, r)))
 			found = l;
 	}
@@ -233,7 +243,7 @@ static struct life *explain_found(struct sim *s, const struct name *n, const str
 	found->ino = ino;
 	found->made = s->now;
 	found->end.at = NEVER;
-	return found;
+	return is_alive(found, r->begun);
 }
 
 /* ---- Answers ---- */
@@ -278,7 +288,7 @@ static void made(struct sim *s, struct name *n, const struct request *r)
 	if (l->ino != r->reply->attr.ino)
 		take_over(s, n, l, r);
 	l->instance = sim_instance(s, r->node);
-	l->made = s->now;
+	l->made = l->alive = s->now;	  /* if it was opened, that keeps it */
 	l->told = n->last_end < r->begun; /* else that may have been this one's already */
 	l->by = NULL;
 }
@@ -292,7 +302,7 @@ static void opened(struct sim *s, struct name *n, const struct request *r)
 		made(s, n, r);
 		return;
 	}
-	l = explain_found(s, n, r, r->reply->attr.ino);
+	l = is_alive(explain_found(s, n, r, r->reply->attr.ino), s->now);
 	explain_absence(s, n, r, r->reply->attr.ino);
 	if (l != own)
 		life_drop(n, own);
