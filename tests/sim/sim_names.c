@@ -370,8 +370,8 @@ static void moved(struct sim *s, struct name *from, struct name *to, const struc
 	DL_FOREACH (to->lives, l) {
 		if (l->by == r || l->ino == ino || l->end.at != NEVER)
 			continue;
-		if (l->made < r->begun)
-			l->end = end_now(s, r);
+		if (l->made < r->begun) /* by this, or its time was over already */
+			l->end = (struct end){s->now, sim_epoch(s, r->node), SIZE_MAX, 0};
 		else
 			l->told = false; /* it came before or after */
 	}
