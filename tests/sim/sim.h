@@ -73,6 +73,8 @@ struct sim_config {
 	int64_t timeo_ns;
 	int64_t idle_ns;
 	uint64_t fail_every; /* FAULT_MEMORY: allocations */
+	char sorts[16];	     /* of names that programs are at (sim_program.c); empty: all */
+	size_t names;	     /* of each sort */
 };
 
 struct sim;

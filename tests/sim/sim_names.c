@@ -454,7 +454,8 @@ static void listed(struct sim *s, struct request *r)
 		check_listed(s, n, r);
 }
 
-/* By number, which it was told with a name: some name may still have stood for it. */
+/* By number, which it was told with a name: some name may still have stood for it, or do so by a
+ * move whose maker has not been told. */
 static void opened_by_number(struct sim *s, const struct request *r)
 {
 	const struct name *n;
@@ -462,7 +463,7 @@ static void opened_by_number(struct sim *s, const struct request *r)
 
 	for (n = s->names; n; n = n->hh.next)
 		DL_FOREACH (n->lives, l)
-			if (l->ino == r->message->ino && !is_over(s, l, r->begun))
+			if ((l->ino == r->message->ino || !l->ino) && !is_over(s, l, r->begun))
 				return;
 	sim_fail(s, "I11: node %zu opens %" PRIx64 ", which has no name any more", r->node,
 		 r->message->ino);

@@ -17,12 +17,11 @@
 
 #include "sim.h"
 
-#define NAMES_OF_A_SORT 3
-#define THINK_MAX_NS	(400 * NS_PER_MS)
-#define HOLD_MAX_NS	(3 * NS_PER_SEC)
-#define LONG_MAX_NS	(20 * NS_PER_SEC)
-#define PLAN_MAX	8
-#define RANGES_FROM	2 /* where a plan's first range is asked for */
+#define THINK_MAX_NS (400 * NS_PER_MS)
+#define HOLD_MAX_NS  (3 * NS_PER_SEC)
+#define LONG_MAX_NS  (20 * NS_PER_SEC)
+#define PLAN_MAX     8
+#define RANGES_FROM  2 /* where a plan's first range is asked for */
 
 enum act {
 	ACT_END,
@@ -128,10 +127,12 @@ static void finish_plan(struct sim *s, struct program *p)
 
 static void choose_plan(struct sim *s, struct program *p)
 {
-	p->plan = &plans[sim_below(s, sizeof(plans) / sizeof(*plans))];
+	do
+		p->plan = &plans[sim_below(s, sizeof(plans) / sizeof(*plans))];
+	while (s->config.sorts[0] && !strchr(s->config.sorts, p->plan->sort));
 	p->at = 0;
 	snprintf(p->name, sizeof(p->name), "%c%d", p->plan->sort,
-		 (int)sim_below(s, NAMES_OF_A_SORT));
+		 (int)sim_below(s, s->config.names));
 }
 
 static void on_signal(struct sim *s, struct event *e)
@@ -220,7 +221,7 @@ static void make(struct sim *s, struct program *p, uint32_t flags)
 
 static void move(struct sim *s, struct program *p)
 {
-	snprintf(p->other, sizeof(p->other), "m%d", (int)sim_below(s, NAMES_OF_A_SORT));
+	snprintf(p->other, sizeof(p->other), "m%d", (int)sim_below(s, s->config.names));
 	submit(s, p,
 	       &(struct message){
 		       .kind = MESSAGE_RENAME,
