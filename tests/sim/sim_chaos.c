@@ -38,6 +38,9 @@ struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace)
 		config.faults &= ~(unsigned)FAULT_TWIN;
 	if (sim_below(&draw, 4)) /* with it little can be said of the rest */
 		config.faults &= ~(unsigned)FAULT_OLD_STORE;
+	/* Who asks for some mostly wants them all. */
+	if (config.allowed != FAULT_ALL && sim_below(&draw, 4))
+		config.faults = config.allowed;
 	config.exclusive_store = config.masters == 1 && sim_below(&draw, 2);
 	config.fail_every = 100 + sim_below(&draw, 10000);
 	config.timeo_ns = sim_below(&draw, 2) ? 3 * NS_PER_SEC : 0;

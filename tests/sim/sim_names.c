@@ -288,8 +288,11 @@ static void made(struct sim *s, struct name *n, const struct request *r)
 	if (l->ino != r->reply->attr.ino)
 		take_over(s, n, l, r);
 	l->instance = sim_instance(s, r->node);
-	l->made = l->alive = s->now;	  /* if it was opened, that keeps it */
-	l->told = n->last_end < r->begun; /* else that may have been this one's already */
+	l->made = l->alive = s->now; /* if it was opened, that keeps it */
+	if (n->last_end < r->begun)
+		l->told = true;
+	else
+		l->end.at = NEVER; /* what ended meanwhile may have been this one, or not */
 	l->by = NULL;
 }
 
@@ -331,10 +334,9 @@ static void end_one(struct sim *s, struct name *n, const struct request *r)
 	DL_FOREACH (n->lives, l) {
 		if (l->ino != r->reply->attr.ino)
 			continue;
-		if (l->end.at != NEVER) {
-			ended_meanwhile |= l->end.at >= r->begun;
+		ended_meanwhile |= l->end.at != NEVER && l->end.at >= r->begun;
+		if (l->end.at != NEVER || l->made == NEVER)
 			continue;
-		}
 		if (first)
 			first->told = false;
 		first = l;
@@ -598,11 +600,11 @@ static void freed(struct sim *s, struct name *n, const char *id)
 
 	DL_FOREACH (n->lives, l)
 		if (l->held && !l->by && l->end.at == NEVER && !strcmp(s->nodes[l->node].id, id) &&
-		    !check_believes(s, l->node, l->instance))
+		    !engine_knows(s, id, l->instance))
 			l->end = (struct end){s->now, UINT64_MAX, SIZE_MAX, 0};
 	DL_FOREACH_SAFE (n->endings, e, next)
 		if (!e->by && !strcmp(s->nodes[e->node].id, id) &&
-		    !check_believes(s, e->node, e->instance)) {
+		    !engine_knows(s, id, e->instance)) {
 			doubt_all(s, n);
 			ending_drop(n, e);
 		}
