@@ -74,6 +74,8 @@ struct sim_config {
 	int64_t timeo_ns;
 	int64_t idle_ns;
 	uint64_t fail_every; /* FAULT_MEMORY: allocations */
+	char sorts[16];	     /* of names that programs are at (sim_program.c); empty: all */
+	size_t names;	     /* of each sort */
 };
 
 struct sim;
@@ -277,7 +279,6 @@ struct request {
 	uint64_t epoch;	      /* and of its master */
 	uint64_t seen_token;  /* the highest of the file or name when it was begun */
 	size_t seen_by;
-	uint64_t hold;		 /* LOOKUP: of the name, when it was begun */
 	char key[SIM_KEY_BYTES]; /* LOCK: the name whose locks it is about, or the file's number */
 	struct claim *claim;
 	bool signalled;

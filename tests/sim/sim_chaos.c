@@ -2,12 +2,16 @@
 /* The whole history of a seed: trouble for a while, then peace, then the last check. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "sim.h"
 
-#define CHAOS_MIN_NS  (30 * NS_PER_SEC)
-#define CHAOS_MORE_NS (60 * NS_PER_SEC)
-#define PEACE_NS      (60 * NS_PER_SEC) /* leases, grace and the idle time are over */
+#define CHAOS_MIN_NS	(30 * NS_PER_SEC)
+#define CHAOS_MORE_NS	(60 * NS_PER_SEC)
+#define NAMES_OF_A_SORT 3
+#define PEACE_NS	(60 * NS_PER_SEC) /* leases, grace and the idle time are over */
+
+static const char *const crowds[] = {"f", "fk", "k", "e", "et", "tl", "m", "em", "d"};
 
 struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace)
 {
@@ -24,6 +28,10 @@ struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace)
 		.idle_ns = 5 * NS_PER_SEC,
 	};
 
+	/* Half of the seeds are crowded: all programs are at the same few names. */
+	config.names = 1 + sim_below(&draw, NAMES_OF_A_SORT);
+	if (sim_below(&draw, 2))
+		strcpy(config.sorts, crowds[sim_below(&draw, sizeof(crowds) / sizeof(*crowds))]);
 	/* Half of the faults at once at most, so that something still works. */
 	config.faults |= (unsigned)sim_random(&draw) & (unsigned)sim_random(&draw);
 	config.faults &= config.allowed;
@@ -31,6 +39,9 @@ struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace)
 		config.faults &= ~(unsigned)FAULT_TWIN;
 	if (sim_below(&draw, 4)) /* with it little can be said of the rest */
 		config.faults &= ~(unsigned)FAULT_OLD_STORE;
+	/* Who asks for some mostly wants them all. */
+	if (config.allowed != FAULT_ALL && sim_below(&draw, 4))
+		config.faults = config.allowed;
 	config.exclusive_store = config.masters == 1 && sim_below(&draw, 2);
 	config.fail_every = 100 + sim_below(&draw, 10000);
 	config.timeo_ns = sim_below(&draw, 2) ? 3 * NS_PER_SEC : 0;

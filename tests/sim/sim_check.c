@@ -244,11 +244,22 @@ static bool is_astray(const struct sim *s, const char *id)
 	return false;
 }
 
-/* Whoever believes in a session of this id by now began it later. */
+/* Sessions of this id that are in no registry hold nothing any more. */
 static void told_freed(struct sim *s, const char *id)
 {
 	locks_freed(s, id);
 	names_freed(s, id);
+}
+
+/* In grace somebody may still be served by the master of before, who knows nothing of it. */
+static void check_freed(struct sim *s, size_t master, const struct master_event *e)
+{
+	if (e->kind == MASTER_EVENT_GRACE_OVER)
+		for (size_t i = 0; i < s->config.nodes; i++)
+			told_freed(s, s->nodes[i].id);
+	if ((e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT) &&
+	    master_is_serving(s->masters[master].master))
+		told_freed(s, e->node);
 }
 
 void check_master_event(struct sim *s, size_t master, const struct master_event *e)
@@ -266,8 +277,7 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 		  e->epoch, e->count, e->node, e->text);
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
 		check_expired(s, e);
-	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
-		told_freed(s, e->node);
+	check_freed(s, master, e);
 	if (e->kind == MASTER_EVENT_LEADING)
 		faults_takeover(s, master);
 	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns && !s->lied_to &&

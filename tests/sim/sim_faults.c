@@ -13,6 +13,7 @@
 #define PPM		   1000000
 #define DIES_IN_GRACE	   150 /* per mille of the takeovers */
 #define DIES_WHILE_SLOW	   300 /* and of the store's slow operations */
+#define DEAF_MAX_NS	   (3 * NS_PER_SEC)
 #define FAULT_LIST_BYTES   256
 
 const char *const sim_fault_names[] = {
@@ -253,6 +254,28 @@ static void fault_old_store(struct sim *s)
 	engine_put_back(s);
 }
 
+static void on_die(struct sim *s, struct event *e)
+{
+	size_t i = *(size_t *)e->data;
+
+	sim_crash_master(s, i);
+	sim_at(s, (int64_t)sim_below(s, NS_PER_SEC), SIM_NO_MACHINE, on_start_master, number(i));
+}
+
+/* One node does not hear what a master has done for it while others see that; then it dies. */
+static void fault_deaf(struct sim *s)
+{
+	size_t n = sim_below(s, s->config.nodes), m = sim_below(s, s->config.masters);
+	int64_t ns = (int64_t)sim_below(s, DEAF_MAX_NS);
+
+	if (!s->masters[m].master)
+		return;
+	sim_trace(s, "node %zu does not hear master %zu", n, m);
+	s->links[n][m].blocked[1] = true;
+	sim_at(s, ns, machine_of_master(m), on_die, number(m));
+	sim_at(s, ns + 1, SIM_NO_MACHINE, on_heal_links, NULL);
+}
+
 /* ---- A master dies at the worst moment ---- */
 
 bool faults_kill_master(struct sim *s, size_t i, unsigned one_in)
@@ -262,14 +285,6 @@ bool faults_kill_master(struct sim *s, size_t i, unsigned one_in)
 	sim_crash_master(s, i);
 	sim_at(s, (int64_t)sim_below(s, NS_PER_SEC), SIM_NO_MACHINE, on_start_master, number(i));
 	return true;
-}
-
-static void on_die(struct sim *s, struct event *e)
-{
-	size_t i = *(size_t *)e->data;
-
-	sim_crash_master(s, i);
-	sim_at(s, (int64_t)sim_below(s, NS_PER_SEC), SIM_NO_MACHINE, on_start_master, number(i));
 }
 
 void faults_may_die_within(struct sim *s, size_t master, int64_t ns)
@@ -304,6 +319,7 @@ static void one_fault(struct sim *s)
 		{FAULT_FREEZE, fault_freeze},
 		{FAULT_NODE_FREEZE, fault_node_freeze},
 		{FAULT_OLD_STORE, fault_old_store},
+		{FAULT_MASTER_CRASH, fault_deaf},
 	};
 	size_t i = sim_below(s, sizeof(all) / sizeof(*all));
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What programs saw, against what a file system may show: who holds a name or a flock (I1), tokens
- * (I2), and for names and contents that a completed change is seen by whatever begins later (I11).
+ * (I2), and for contents that a completed change is seen by whatever begins later (I11). Names and
+ * the queues of locks are in files of their own.
  *
  * One thing is beyond the protocol: a change that was told to one session alone, of which the
  * session and the master died together (protocol rule 7). It is excused.
@@ -27,6 +28,7 @@ struct change {
 
 struct written {
 	struct change change;
+	int64_t seen; /* somebody had read it by then, be it answered or not; UNKNOWN */
 	char value[VALUE_MAX];
 	size_t len;
 	struct written *prev, *next;
@@ -36,14 +38,11 @@ struct file {
 	UT_hash_handle hh;
 	uint64_t ino;
 	struct written *writes;
-	struct change removal;
-	bool removed;
 	uint64_t token; /* the highest of an exclusive flock */
 	size_t token_node;
 };
 
 struct hold {
-	uint64_t serial;
 	size_t node;
 	uint64_t instance, handle, ino;
 	char name[8];		 /* of a lock file; empty: a flock */
@@ -63,7 +62,6 @@ struct history {
 	struct file *files;
 	struct hold *holds;
 	struct named *names;
-	uint64_t serial;
 };
 
 static struct history *history_of(struct sim *s)
@@ -141,7 +139,6 @@ static void add_hold(struct sim *s, const struct request *r, uint64_t ino, uint6
 	assert(h);
 	if (!check_believes(s, r->node, node_instance(s->nodes[r->node].node)))
 		sim_fail(s, "I1: node %zu tells of a grant and believes no more", r->node);
-	h->serial = ++history_of(s)->serial;
 	h->node = r->node;
 	h->instance = node_instance(s->nodes[r->node].node);
 	h->handle = handle;
@@ -149,7 +146,7 @@ static void add_hold(struct sim *s, const struct request *r, uint64_t ino, uint6
 	h->mode = mode;
 	strcpy(h->name, name);
 	memcpy(h->key, r->key, sizeof(h->key));
-	DL_APPEND(s->history->holds, h);
+	DL_APPEND(history_of(s)->holds, h);
 }
 
 static void name_made(struct sim *s, const struct request *r)
@@ -230,6 +227,7 @@ static void write_begun(struct sim *s, struct request *r)
 
 	assert(w && r->message->data_len <= VALUE_MAX);
 	w->change = change_of(s, r);
+	w->seen = UNKNOWN;
 	w->len = r->message->data_len;
 	if (w->len)
 		memcpy(w->value, r->message->data, w->len);
@@ -258,58 +256,28 @@ static void write_ended(struct sim *s, const struct request *r)
 static void was_read(struct sim *s, const struct request *r)
 {
 	struct file *f = file_of(s, r->message->ino);
-	const struct written *seen = written_as(f, r->reply->data, r->reply->data_len), *w;
+	struct written *seen = written_as(f, r->reply->data, r->reply->data_len);
+	const struct written *w;
 
 	if (!seen && r->reply->data_len) {
-		/* At least one write was forgotten but for the size it left (rule 7). */
+		/*
+		 * At least one write was forgotten but for the size it left (rule 7), or is to be
+		 * done again: of the retries of several nodes the read may have come first.
+		 */
 		DL_FOREACH (f->writes, w)
-			if (w->change.ended == UNKNOWN || forgotten(s, &w->change))
+			if (w->change.ended == UNKNOWN || forgotten(s, &w->change) ||
+			    (w->change.ended >= r->begun && sim_epoch(s, r->node) != r->epoch))
 				return;
 		sim_fail(s, "I11: node %zu read what nobody wrote to %" PRIx64, r->node, f->ino);
 	}
 	DL_FOREACH (f->writes, w)
-		if (w->change.ended < r->begun && (!seen || w->change.begun > seen->change.ended) &&
-		    !forgotten(s, &w->change))
+		if ((w->change.ended < r->begun || w->seen < r->begun) &&
+		    (!seen || w->change.begun > seen->change.ended) && !forgotten(s, &w->change))
 			sim_fail(s, "I11: node %zu read %.*s from %" PRIx64 " after %.*s", r->node,
 				 (int)r->reply->data_len, (const char *)r->reply->data, f->ino,
 				 (int)w->len, w->value);
-}
-
-/* ---- Names ---- */
-
-static void was_seen(struct sim *s, const struct request *r, uint64_t ino)
-{
-	const struct file *f = file_of(s, ino);
-
-	if (f->removed && f->removal.ended < r->begun && !forgotten(s, &f->removal))
-		sim_fail(s, "I11: node %zu saw %" PRIx64 " by name after its removal", r->node,
-			 ino);
-}
-
-static void was_removed(struct sim *s, const struct request *r)
-{
-	struct file *f = file_of(s, r->reply->attr.ino);
-
-	if (!f->ino) /* by a first try whose answer was lost */
-		return;
-	if (f->removed && !forgotten(s, &f->removal))
-		sim_fail(s, "I11: %" PRIx64 " was removed twice", f->ino);
-	f->removed = true;
-	f->removal = change_of(s, r);
-}
-
-/* Whose name it was all the while must have been found. */
-static void was_looked_up(struct sim *s, const struct request *r)
-{
-	const struct hold *h = holder_of(s, r->message->name);
-
-	if (r->status == STATUS_OK)
-		was_seen(s, r, r->reply->attr.ino);
-	if (!h || h->serial != r->hold)
-		return;
-	if (r->status == STATUS_NO_ENTRY ||
-	    (r->status == STATUS_OK && r->reply->attr.ino != h->ino))
-		sim_fail(s, "I11: node %zu does not see %s of node %zu", r->node, h->name, h->node);
+	if (seen && r->ended < seen->seen)
+		seen->seen = r->ended;
 }
 
 /* ---- Requests ---- */
@@ -317,11 +285,8 @@ static void was_looked_up(struct sim *s, const struct request *r)
 void history_begin(struct sim *s, struct request *r)
 {
 	const struct message *m = r->message;
-	const struct hold *h;
 
 	r->seen_by = SIZE_MAX;
-	if (m->kind == MESSAGE_LOOKUP && (h = holder_of(s, m->name)))
-		r->hold = h->serial;
 	if (m->kind == MESSAGE_CREATE && (m->flags & OPEN_EXCL))
 		r->seen_token = name_of(s, m->name)->token;
 	if (m->kind == MESSAGE_LOCK) {
@@ -330,12 +295,6 @@ void history_begin(struct sim *s, struct request *r)
 	}
 	if (m->kind == MESSAGE_WRITE)
 		write_begun(s, r);
-}
-
-static void list_seen(struct sim *s, const struct request *r)
-{
-	for (size_t i = 0; i < r->reply->entry_count; i++)
-		was_seen(s, r, r->reply->entries[i].ino);
 }
 
 void history_end(struct sim *s, struct request *r)
@@ -350,20 +309,12 @@ void history_end(struct sim *s, struct request *r)
 	}
 	locks_end(s, r);
 	names_end(s, r);
-	if (m->kind == MESSAGE_LOOKUP)
-		was_looked_up(s, r);
 	if (m->kind == MESSAGE_WRITE)
 		write_ended(s, r);
 	if (r->status != STATUS_OK)
 		return;
-	if (m->kind == MESSAGE_CREATE || m->kind == MESSAGE_OPEN)
-		was_seen(s, r, r->reply->attr.ino);
 	if (m->kind == MESSAGE_CREATE && (m->flags & OPEN_EXCL))
 		name_made(s, r);
-	if (m->kind == MESSAGE_UNLINK)
-		was_removed(s, r);
-	if (m->kind == MESSAGE_READDIR)
-		list_seen(s, r);
 	if (m->kind == MESSAGE_READ)
 		was_read(s, r);
 	if (m->kind == MESSAGE_LOCK && m->lock_kind == LOCK_FLOCK && m->lock_mode != LOCK_NONE)

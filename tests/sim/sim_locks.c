@@ -311,14 +311,14 @@ void locks_closed(struct sim *s, size_t node, uint64_t handle)
 			c->closed = s->now;
 }
 
-/* Whoever had this id before, and does not believe now, holds nothing any more (I7). */
+/* Whose session is no longer registered holds nothing any more (I7). */
 void locks_freed(struct sim *s, const char *id)
 {
 	struct claim *c;
 
 	DL_FOREACH (s->claims, c)
 		if (!c->request && !strcmp(s->nodes[c->node].id, id) && c->over > s->now &&
-		    !check_believes(s, c->node, c->instance))
+		    !engine_knows(s, id, c->instance))
 			c->over = s->now;
 }
 

@@ -48,6 +48,7 @@ struct life {
 	uint64_t epoch;	    /* when it was begun */
 	int64_t made_begun; /* true time */
 	int64_t made;	    /* for certain by then; NEVER: maybe not at all */
+	int64_t alive;	    /* it was there then, or later */
 	struct end end;
 	struct life *prev, *next;
 };
@@ -66,6 +67,7 @@ struct name {
 	char name[SIM_KEY_BYTES];
 	struct life *lives;
 	struct ending *endings;
+	int64_t last_end; /* true time: of some life's, as its ender heard */
 };
 
 /* An open file keeps its names. */
@@ -159,12 +161,14 @@ static bool is_over(const struct sim *s, const struct life *l, int64_t before)
 	return e->at < before && !forgotten;
 }
 
-static bool is_used(const struct sim *s, uint64_t ino, int64_t since)
+/* Somebody has had the file open since it was known to have this name. */
+static bool is_used(const struct sim *s, const struct life *l)
 {
 	const struct use *u;
 
 	DL_FOREACH (s->uses, u)
-		if (u->ino == ino && u->since < since && check_believes(s, u->node, u->instance))
+		if (u->ino == l->ino && u->since <= l->alive &&
+		    check_believes(s, u->node, u->instance))
 			return true;
 	return false;
 }
@@ -180,7 +184,7 @@ static bool lasted(const struct sim *s, const struct name *n, const struct life 
 	DL_FOREACH (n->endings, e)
 		if (e->but != l && e->by != r)
 			return false;
-	return l->held ? check_believes(s, l->node, l->instance) : is_used(s, l->ino, r->begun);
+	return l->held ? check_believes(s, l->node, l->instance) : is_used(s, l);
 }
 
 static void explain_absence(struct sim *s, struct name *n, const struct request *r, uint64_t but)
@@ -216,6 +220,13 @@ static bool may_be_another(const struct sim *s, const struct life *l, const stru
 	return !l->told && l->epoch < sim_epoch(s, r->node);
 }
 
+static struct life *is_alive(struct life *l, int64_t at)
+{
+	if (l->alive < at)
+		l->alive = at;
+	return l;
+}
+
 /* The life that was found: its own, or one whose maker was never told the number. */
 static struct life *explain_found(struct sim *s, const struct name *n, const struct request *r,
 				  uint64_t ino)
@@ -224,7 +235,7 @@ static struct life *explain_found(struct sim *s, const struct name *n, const str
 
 	DL_FOREACH (n->lives, l) {
 		if (l->ino == ino && !is_over(s, l, r->begun))
-			return l;
+			return is_alive(l, r->begun);
 		if (!found && (!l->ino || may_be_another(s, l, r)))
 			found = l;
 	}
@@ -234,7 +245,7 @@ static struct life *explain_found(struct sim *s, const struct name *n, const str
 	found->ino = ino;
 	found->made = s->now;
 	found->end.at = NEVER;
-	return found;
+	return is_alive(found, r->begun);
 }
 
 /* ---- Answers ---- */
@@ -279,8 +290,11 @@ static void made(struct sim *s, struct name *n, const struct request *r)
 	if (l->ino != r->reply->attr.ino)
 		take_over(s, n, l, r);
 	l->instance = sim_instance(s, r->node);
-	l->made = s->now;
-	l->told = true;
+	l->made = l->alive = s->now; /* if it was opened, that keeps it */
+	if (n->last_end < r->begun)
+		l->told = true;
+	else
+		l->end.at = NEVER; /* what ended meanwhile may have been this one, or not */
 	l->by = NULL;
 }
 
@@ -293,32 +307,59 @@ static void opened(struct sim *s, struct name *n, const struct request *r)
 		made(s, n, r);
 		return;
 	}
-	l = explain_found(s, n, r, r->reply->attr.ino);
+	l = is_alive(explain_found(s, n, r, r->reply->attr.ino), s->now);
 	explain_absence(s, n, r, r->reply->attr.ino);
 	if (l != own)
 		life_drop(n, own);
 }
 
 /* Something may have ended any of them. */
-static void doubt_all(struct name *n)
+static void doubt_all(struct sim *s, struct name *n)
 {
 	struct life *l;
 
+	n->last_end = s->now;
 	DL_FOREACH (n->lives, l)
 		l->told = false;
+}
+
+/*
+ * The name has lost this file. If it had it more than once (by link, unlink, link), it is the
+ * earliest of these lives that ended, and which of the others lasts is not certain; nor whether one
+ * that began meanwhile is what ended, if another ended meanwhile.
+ */
+static void end_one(struct sim *s, struct name *n, const struct request *r)
+{
+	struct life *l, *first = NULL;
+	bool ended_meanwhile = false;
+
+	DL_FOREACH (n->lives, l) {
+		if (l->ino != r->reply->attr.ino)
+			continue;
+		ended_meanwhile |= l->end.at != NEVER && l->end.at >= r->begun;
+		if (l->end.at != NEVER || l->made == NEVER)
+			continue;
+		if (first)
+			first->told = false;
+		first = l;
+	}
+	if (!first)
+		first = explain_found(s, n, r, r->reply->attr.ino);
+	if (ended_meanwhile && first->made >= r->begun)
+		first->told = false;
+	else
+		first->end = end_now(s, r);
 }
 
 /* Without a number it was done by a first try whose answer was lost; which life, nobody knows. */
 static void removed(struct sim *s, struct name *n, const struct request *r)
 {
-	struct life *l;
-
+	n->last_end = s->now;
 	if (r->reply->attr.ino) {
-		l = explain_found(s, n, r, r->reply->attr.ino);
-		l->end = end_now(s, r);
+		end_one(s, n, r);
 		return;
 	}
-	doubt_all(n);
+	doubt_all(s, n);
 }
 
 /* What the new name stood for has lost it by this; a first try may have been answered nobody. */
@@ -329,14 +370,21 @@ static void moved(struct sim *s, struct name *from, struct name *to, const struc
 
 	if (from == to)
 		return;
-	DL_FOREACH (to->lives, l)
-		if (l->by != r && l->made < r->begun && l->ino != ino && l->end.at == NEVER)
-			l->end = end_now(s, r);
-	if (sim_epoch(s, r->node) == r->epoch) {
-		l = explain_found(s, from, r, ino);
-		l->end = end_now(s, r);
+	from->last_end = s->now;
+	DL_FOREACH (to->lives, l) {
+		if (l->by == r || l->ino == ino || l->end.at != NEVER)
+			continue;
+		if (l->made < r->begun) /* by this, or its time was over already */
+			l->end = (struct end){s->now, sim_epoch(s, r->node), SIZE_MAX, 0};
+		else
+			l->told = false; /* it came before or after */
 	}
+	if (sim_epoch(s, r->node) == r->epoch)
+		end_one(s, from, r);
+	else
+		doubt_all(s, from);
 	made(s, to, r);
+	to->last_end = s->now;
 }
 
 static void succeeded(struct sim *s, struct name *n, struct request *r)
@@ -364,7 +412,10 @@ static void succeeded(struct sim *s, struct name *n, struct request *r)
 	}
 }
 
-/* A move or a removal that was tried in an earlier epoch may have been done then. */
+/*
+ * A move or removal that was tried in an earlier epoch may have been done then, and be told NO_ENTRY
+ * for it: two who are both told that they did it would be worse.
+ */
 static void refused(struct sim *s, struct name *n, struct request *r)
 {
 	bool move = r->message->kind == MESSAGE_RENAME;
@@ -407,6 +458,21 @@ static void listed(struct sim *s, struct request *r)
 		check_listed(s, n, r);
 }
 
+/* By number, which it was told with a name: some name may still have stood for it, or do so by a
+ * move whose maker has not been told. */
+static void opened_by_number(struct sim *s, const struct request *r)
+{
+	const struct name *n;
+	const struct life *l;
+
+	for (n = s->names; n; n = n->hh.next)
+		DL_FOREACH (n->lives, l)
+			if ((l->ino == r->message->ino || !l->ino) && !is_over(s, l, r->begun))
+				return;
+	sim_fail(s, "I11: node %zu opens %" PRIx64 ", which has no name any more", r->node,
+		 r->message->ino);
+}
+
 static void add_use(struct sim *s, const struct request *r)
 {
 	struct use *u = calloc(1, sizeof(*u));
@@ -444,8 +510,10 @@ void names_begin(struct sim *s, struct request *r)
 	n = name_of(s, m->name);
 	if (m->kind == MESSAGE_CREATE)
 		life_begins(n, r, (m->flags & OPEN_EXCL) != 0);
-	if (m->kind == MESSAGE_MKDIR || m->kind == MESSAGE_LINK)
+	if (m->kind == MESSAGE_MKDIR)
 		life_begins(n, r, true);
+	if (m->kind == MESSAGE_LINK)
+		life_begins(n, r, true)->ino = m->ino;
 	if (m->kind == MESSAGE_UNLINK)
 		may_end(n, r, NULL);
 	if (m->kind == MESSAGE_RENAME) {
@@ -479,7 +547,7 @@ static void let_go(struct sim *s, struct name *n, const struct request *r, bool 
 		if (settled)
 			ending_drop(n, e);
 	}
-	if (l && settled && !l->ino)
+	if (l && settled && r->status != STATUS_OK)
 		life_drop(n, l);
 	else if (l)
 		l->by = NULL;
@@ -516,6 +584,8 @@ void names_end(struct sim *s, struct request *r)
 		succeeded(s, name_of(s, m->name), r);
 	else if (m->parent == ROOT_INO && m->name)
 		refused(s, name_of(s, m->name), r);
+	if (r->status == STATUS_OK && m->kind == MESSAGE_OPEN)
+		opened_by_number(s, r);
 	if (r->status == STATUS_OK && r->handle)
 		add_use(s, r);
 	over(s, r, is_settled(s, r));
@@ -545,12 +615,12 @@ static void freed(struct sim *s, struct name *n, const char *id)
 
 	DL_FOREACH (n->lives, l)
 		if (l->held && !l->by && l->end.at == NEVER && !strcmp(s->nodes[l->node].id, id) &&
-		    !check_believes(s, l->node, l->instance))
+		    !engine_knows(s, id, l->instance))
 			l->end = (struct end){s->now, UINT64_MAX, SIZE_MAX, 0};
 	DL_FOREACH_SAFE (n->endings, e, next)
 		if (!e->by && !strcmp(s->nodes[e->node].id, id) &&
-		    !check_believes(s, e->node, e->instance)) {
-			doubt_all(n);
+		    !engine_knows(s, id, e->instance)) {
+			doubt_all(s, n);
 			ending_drop(n, e);
 		}
 }

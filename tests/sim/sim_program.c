@@ -6,6 +6,9 @@
  *	f  are locked with flock or fcntl, and never removed
  *	k  are locked with flock, and removed meanwhile: the lock belongs to the name
  *	t  are made and removed by anyone
+ *	d  are directories, made and removed by their maker
+ *	l  are further names of t's: locks by link(2)
+ *	m  are moved onto each other
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -15,12 +18,11 @@
 
 #include "sim.h"
 
-#define NAMES_OF_A_SORT 3
-#define THINK_MAX_NS	(400 * NS_PER_MS)
-#define HOLD_MAX_NS	(3 * NS_PER_SEC)
-#define LONG_MAX_NS	(20 * NS_PER_SEC)
-#define PLAN_MAX	8
-#define RANGES_FROM	2 /* where a plan's first range is asked for */
+#define THINK_MAX_NS (400 * NS_PER_MS)
+#define HOLD_MAX_NS  (3 * NS_PER_SEC)
+#define LONG_MAX_NS  (20 * NS_PER_SEC)
+#define PLAN_MAX     8
+#define RANGES_FROM  2 /* where a plan's first range is asked for */
 
 enum act {
 	ACT_END,
@@ -39,8 +41,13 @@ enum act {
 	ACT_UNLINK,
 	ACT_LIST,
 	ACT_INFO, /* who holds it? */
-	ACT_HOLD, /* just wait */
-	ACT_LONG, /* for longer than a lease, it may be */
+	ACT_MKDIR,
+	ACT_RMDIR,
+	ACT_LINK,	 /* as the l of the same number */
+	ACT_UNLINK_LINK, /* and that name again */
+	ACT_MOVE,	 /* to another m; whether one is replaced, or it fails, is chance */
+	ACT_HOLD,	 /* just wait */
+	ACT_LONG,	 /* for longer than a lease, it may be */
 };
 
 static const struct plan {
@@ -50,6 +57,7 @@ static const struct plan {
 	{'e', {ACT_MAKE_EXCL, ACT_WRITE, ACT_HOLD, ACT_READ, ACT_UNLINK}},
 	{'e', {ACT_MAKE_EXCL, ACT_HOLD, ACT_UNLINK}},
 	{'e', {ACT_LOOKUP, ACT_OPEN, ACT_READ}},
+	{'e', {ACT_LOOKUP, ACT_OPEN, ACT_LONG}},
 	{'f', {ACT_MAKE, ACT_EXCLUSIVE, ACT_HOLD}},
 	{'f', {ACT_MAKE, ACT_EXCLUSIVE, ACT_READ, ACT_WRITE, ACT_HOLD, ACT_UNLOCK, ACT_HOLD}},
 	{'f', {ACT_MAKE, ACT_SHARED, ACT_HOLD, ACT_EXCLUSIVE, ACT_HOLD}},
@@ -67,6 +75,12 @@ static const struct plan {
 	{'t', {ACT_LOOKUP, ACT_OPEN, ACT_READ, ACT_WRITE}},
 	{'t', {ACT_LOOKUP, ACT_UNLINK, ACT_LOOKUP}},
 	{'t', {ACT_LOOKUP, ACT_TOUCH, ACT_LOOKUP}},
+	{'t', {ACT_MAKE, ACT_LINK, ACT_HOLD, ACT_UNLINK_LINK}},
+	{'l', {ACT_LOOKUP, ACT_OPEN, ACT_READ}},
+	{'d', {ACT_MKDIR, ACT_LOOKUP, ACT_HOLD, ACT_RMDIR}},
+	{'d', {ACT_LOOKUP, ACT_LIST}},
+	{'m', {ACT_MAKE, ACT_WRITE, ACT_MOVE, ACT_HOLD, ACT_UNLINK}},
+	{'m', {ACT_LOOKUP, ACT_MOVE, ACT_LOOKUP}},
 };
 
 struct program {
@@ -74,7 +88,7 @@ struct program {
 	uint32_t pid;
 	const struct plan *plan;
 	size_t at;
-	char name[8];
+	char name[8], other[8];
 	uint64_t ino;
 	uint64_t handle;
 	struct request *request; /* under way */
@@ -119,10 +133,12 @@ static void finish_plan(struct sim *s, struct program *p)
 
 static void choose_plan(struct sim *s, struct program *p)
 {
-	p->plan = &plans[sim_below(s, sizeof(plans) / sizeof(*plans))];
+	do
+		p->plan = &plans[sim_below(s, sizeof(plans) / sizeof(*plans))];
+	while (s->config.sorts[0] && !strchr(s->config.sorts, p->plan->sort));
 	p->at = 0;
 	snprintf(p->name, sizeof(p->name), "%c%d", p->plan->sort,
-		 (int)sim_below(s, NAMES_OF_A_SORT));
+		 (int)sim_below(s, s->config.names));
 }
 
 static void on_signal(struct sim *s, struct event *e)
@@ -209,6 +225,20 @@ static void make(struct sim *s, struct program *p, uint32_t flags)
 	       });
 }
 
+static void move(struct sim *s, struct program *p)
+{
+	snprintf(p->other, sizeof(p->other), "m%d", (int)sim_below(s, s->config.names));
+	submit(s, p,
+	       &(struct message){
+		       .kind = MESSAGE_RENAME,
+		       .parent = ROOT_INO,
+		       .name = p->name,
+		       .target = ROOT_INO,
+		       .name2 = p->other,
+		       .flags = sim_chance(s, 500) ? MOVE_NOREPLACE : 0,
+	       });
+}
+
 static void act(struct sim *s, struct program *p, enum act act)
 {
 	struct message m = {
@@ -253,6 +283,24 @@ static void act(struct sim *s, struct program *p, enum act act)
 		if (p->plan->sort == 'e')
 			history_release(s, p->node, p->handle, false);
 		break;
+	case ACT_MKDIR:
+		m.kind = MESSAGE_MKDIR;
+		m.mode = 0755;
+		break;
+	case ACT_RMDIR:
+		m.kind = MESSAGE_UNLINK;
+		m.ino = 0;
+		m.flags = UNLINK_DIR;
+		break;
+	case ACT_LINK:
+	case ACT_UNLINK_LINK:
+		snprintf(p->other, sizeof(p->other), "l%s", p->name + 1);
+		m.kind = act == ACT_LINK ? MESSAGE_LINK : MESSAGE_UNLINK;
+		m.name = p->other;
+		break;
+	case ACT_MOVE:
+		move(s, p);
+		return;
 	case ACT_LIST:
 		m.kind = MESSAGE_READDIR;
 		m.ino = ROOT_INO;
@@ -267,6 +315,14 @@ static void act(struct sim *s, struct program *p, enum act act)
 		return;
 	}
 	submit(s, p, &m);
+}
+
+/* In peace nobody keeps the others waiting. */
+static int64_t hold_time(struct sim *s, enum act act)
+{
+	int64_t most = act == ACT_LONG ? LONG_MAX_NS : HOLD_MAX_NS;
+
+	return (int64_t)sim_below(s, (uint64_t)(s->programs_stop ? THINK_MAX_NS : most));
 }
 
 static void next_act(struct sim *s, struct event *e)
@@ -290,7 +346,7 @@ static void next_act(struct sim *s, struct event *e)
 	if (now == ACT_END)
 		finish_plan(s, p);
 	else if (now == ACT_HOLD || now == ACT_LONG)
-		act_later(s, p, (int64_t)sim_below(s, now == ACT_HOLD ? HOLD_MAX_NS : LONG_MAX_NS));
+		act_later(s, p, hold_time(s, now));
 	else
 		act(s, p, now);
 }
@@ -322,6 +378,8 @@ void program_answered(struct sim *s, struct program *p, struct request *r)
 	p->made |= p->plan->sort == 'e' && r->message->kind == MESSAGE_CREATE && r->handle;
 	if (status != STATUS_OK)
 		p->at = PLAN_MAX;
+	else if (r->message->kind == MESSAGE_RENAME)
+		memcpy(p->name, p->other, sizeof(p->name));
 	else
 		check_token(s, p, r);
 	p->request = NULL;
