@@ -270,9 +270,14 @@ static void removed_by_us(struct node *n, uint64_t parent, const char *name,
 static void moved_by_us(struct node *n, const struct message *request, const struct message *reply,
 			bool settled)
 {
+	struct sight *replaced = find(n, request->target, request->name2);
+
 	removed_by_us(n, request->parent, request->name, reply, settled);
-	if (settled)
-		return; /* what the new name stood for shows when it is looked up */
+	if (settled) { /* what the new name stands for shows when it is looked up */
+		if (replaced && replaced->attr.ino != reply->attr.ino)
+			ended_somehow(n, replaced);
+		return;
+	}
 	removed_by_us(n, request->target, request->name2, reply, false);
 	see_by_program(n, request->target, request->name2, &reply->attr);
 }

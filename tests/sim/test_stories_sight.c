@@ -124,6 +124,29 @@ static void test_a_removal_that_was_given_up_is_not_told(void **state)
 	story_end(s);
 }
 
+/* Nor does it know that what had the new name is gone. */
+static void test_a_move_that_was_given_up_hides_an_end(void **state)
+{
+	struct sim *s = story_begin_with(
+		(struct sim_config){.nodes = 1, .seed = 1, .timeo_ns = STORY_TIMEO_NS});
+	struct message m = in_root(MESSAGE_RENAME, "f");
+	struct request *r;
+
+	assert_int_equal(getattr(s, 0, ROOT_INO), STATUS_OK);
+	story_make(s, 0, "f", 0);
+	story_make(s, 0, "over", 0);
+	look(s, 0, ROOT_INO, "over");
+	m.target = ROOT_INO;
+	m.name2 = "over";
+	story_cut(s, 0, false, true);
+	r = request_submit(s, 0, &m, NULL);
+	assert_int_equal(story_wait(s, r, 2 * STORY_TIMEO_NS)->status, STATUS_NO_MASTER);
+	story_cut(s, 0, false, false);
+	sim_run_for(s, 5 * NS_PER_SEC);
+	expect_told(s, 0, GONE, 2);
+	story_end(s);
+}
+
 static void test_a_restart_forgets_who_has_seen_what(void **state)
 {
 	struct sim *s = begin(3);
@@ -292,6 +315,7 @@ int main(void)
 		cmocka_unit_test(test_expiry_is_not_told_to_the_maker),
 		cmocka_unit_test(test_a_holders_death_is_not_told),
 		cmocka_unit_test(test_a_removal_that_was_given_up_is_not_told),
+		cmocka_unit_test(test_a_move_that_was_given_up_hides_an_end),
 		cmocka_unit_test(test_a_restart_forgets_who_has_seen_what),
 		cmocka_unit_test(test_what_ended_in_a_restart_is_not_told),
 		cmocka_unit_test(test_a_watcher_misses_what_is_made_after_a_restart),
