@@ -8,6 +8,7 @@
  * it.
  *
  *	removal by S ──> reply with REPLY_TOMB to S ──acked──> FORGET to each other
+ *	last close ──> the voucher has acknowledged what it vouches for ──┘
  *	                                                       ──acked──> FORGET to S
  *
  * Each arrow waits for the one before, so that at every moment some node knows of the end, or all
@@ -207,6 +208,7 @@ void vouch_tomb_pushed(struct master *m, struct session *s, uint64_t ino)
 	await_ack(m, s, ino);
 }
 
+/* What the others know of its last names must not go before the voucher has heard of it. */
 void vouch_gone(struct master *m, uint64_t ino)
 {
 	struct vouch *v = find(m, ino);
@@ -214,7 +216,11 @@ void vouch_gone(struct master *m, uint64_t ino)
 	if (!v)
 		return;
 	v->gone = true;
-	if (m->state == MASTER_SERVING)
+	if (m->state != MASTER_SERVING)
+		return;
+	if (v->voucher && v->others && v->voucher->channel.acked < v->voucher->channel.last_seq)
+		await_ack(m, v->voucher, ino);
+	else
 		tell_others(m, v);
 }
 

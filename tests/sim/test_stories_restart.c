@@ -147,6 +147,34 @@ static void removal_at(int64_t crash, int64_t second)
 	story_end(s);
 }
 
+/* Who removed the last name has not heard of it when another's close ends the file. */
+static void test_last_close_forgets_what_nobody_else_knows(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct opened mine = story_make(s, 1, "t", 0), theirs;
+	struct message link = {
+		.kind = MESSAGE_LINK, .ino = mine.ino, .parent = ROOT_INO, .name = "l"};
+	struct message unlink = {.kind = MESSAGE_UNLINK, .parent = ROOT_INO, .name = "l"};
+	struct request *r;
+
+	assert_int_equal(story_status(s, 1, &link), STATUS_OK);
+	story_close(s, &mine);
+	theirs = story_make(s, 0, "t", 0);
+	assert_int_equal(story_unlink(s, 0, "t"), STATUS_OK);
+	sim_run_for(s, 100 * HOP);
+	story_cut(s, 1, false, true);
+	r = request_submit(s, 1, &unlink, NULL);
+	sim_run_for(s, 10 * HOP);
+	story_close(s, &theirs);
+	sim_run_for(s, 100 * HOP);
+	story_restart(s);
+	story_cut(s, 1, false, false);
+	assert_int_equal(story_wait(s, r, 15 * NS_PER_SEC)->status, STATUS_OK);
+	assert_int_equal(story_lookup(s, 0, "t"), STATUS_NO_ENTRY);
+	assert_int_equal(story_lookup(s, 0, "l"), STATUS_NO_ENTRY);
+	story_end(s);
+}
+
 static void test_removed_stays_removed(void **state)
 {
 	for (int64_t crash = 0; crash < 60 * HOP; crash += crash < 6 * HOP ? HOP / 2 : 7 * HOP)
@@ -473,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_last_writer_vouches),
 		cmocka_unit_test(test_idle_file_survives_and_expires),
 		cmocka_unit_test(test_voucher_dies_in_grace),
+		cmocka_unit_test(test_last_close_forgets_what_nobody_else_knows),
 		cmocka_unit_test(test_removed_stays_removed),
 		cmocka_unit_test(test_retried_removal_spares_the_successor),
 		cmocka_unit_test(test_retried_removal_spares_what_was_moved_there),
