@@ -270,10 +270,11 @@ static void removed_by_us(struct node *n, uint64_t parent, const char *name,
 static void moved_by_us(struct node *n, const struct message *request, const struct message *reply,
 			bool settled)
 {
-	struct sight *replaced = find(n, request->target, request->name2);
+	struct sight *replaced;
 
 	removed_by_us(n, request->parent, request->name, reply, settled);
 	if (settled) { /* what the new name stands for shows when it is looked up */
+		replaced = find(n, request->target, request->name2);
 		if (replaced && replaced->attr.ino != reply->attr.ino)
 			ended_somehow(n, replaced);
 		return;

@@ -244,6 +244,22 @@ static bool is_astray(const struct sim *s, const char *id)
 	return false;
 }
 
+/*
+ * I4. Whose clock stands still may come late; but as long as it is registered, nothing that it held
+ * has been given to anybody, unless an old store has registered it again.
+ */
+static void check_refused(struct sim *s, const struct master_event *e)
+{
+	bool late = strstr(e->text, "after the end of grace") != NULL;
+
+	if (late && is_astray(s, e->node))
+		return;
+	for (size_t i = 0; i < s->config.nodes; i++)
+		if (s->store.lost_epoch && s->nodes[i].astray)
+			return;
+	sim_fail(s, "I4: a reclaim of %s is refused: %s", e->node, e->text);
+}
+
 /* Sessions of this id that are in no registry hold nothing any more. */
 static void told_freed(struct sim *s, const char *id)
 {
@@ -280,11 +296,8 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 	check_freed(s, master, e);
 	if (e->kind == MASTER_EVENT_LEADING)
 		faults_takeover(s, master);
-	/* Whose clock stands still may come late; but as long as it is registered, nothing that it
-	 * held has been given to anybody. */
-	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns && !s->lied_to &&
-	    !(is_astray(s, e->node) && strstr(e->text, "after the end of grace")))
-		sim_fail(s, "I4: a reclaim of %s is refused: %s", e->node, e->text);
+	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns && !s->lied_to)
+		check_refused(s, e);
 }
 
 /* ---- Names that were seen (contract 2.4) ---- */
