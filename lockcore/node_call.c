@@ -173,6 +173,7 @@ void node_calls_start(struct node *n)
 			call_forget(n, c);
 			call_free(n, c);
 		} else if (!c->ticket) {
+			c->reclaimed_weak = c->weakened != NULL;
 			send(n, c);
 		}
 	}
@@ -438,6 +439,15 @@ static void note_tokens(struct node *n, const struct message *m)
 			n->token_seen = m->links[i].token;
 }
 
+/* What was to be downgraded stays as it was, if the master still knows it so. */
+static void refused(struct node *n, struct call *c)
+{
+	if (c->reclaimed_weak)
+		n->doomed = true; /* the program has it, and others may: better nobody here */
+	else
+		kept_strengthen(n, c->request, c->weakened);
+}
+
 void node_reply(struct node *n, struct message **slot, struct moment now)
 {
 	const struct message *m = *slot;
@@ -450,7 +460,7 @@ void node_reply(struct node *n, struct message **slot, struct moment now)
 	if (m->status == STATUS_OK)
 		kept_apply(n, c->request, m);
 	else
-		kept_strengthen(n, c->request, c->weakened);
+		refused(n, c);
 	sight_reply(n, c->request, m, c->settled);
 	if (c->settled) {
 		kept_trim(n, m->attr.ino);

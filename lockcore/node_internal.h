@@ -48,6 +48,7 @@ struct call {
 	struct lock_owner *owner; /* LOCK: not answered yet */
 	struct call *owner_prev, *owner_next; /* owner.calls */
 	struct range *weakened; /* what the node would lose by its grant: a downgrade of ranges */
+	bool reclaimed_weak;	/* and was reclaimed as lost, so that others may have it by now */
 	bool cancelled;		/* CANCEL is sent, and its verdict awaited */
 	bool settled;		/* answered; kept only for its effect and what its reply says */
 };

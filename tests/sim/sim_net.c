@@ -118,7 +118,7 @@ static void trace_packet(struct sim *s, const struct flight *f, const char *what
 
 	if (!s->config.trace)
 		return;
-	for (size_t i = 0; i < f->count && at < sizeof(line) - 100; i++) {
+	for (size_t i = 0; i < f->count && at < sizeof(line) - 200; i++) {
 		const struct message *m = f->messages[i];
 
 		at += (size_t)snprintf(line + at, sizeof(line) - at, " %s",
@@ -128,6 +128,12 @@ static void trace_packet(struct sim *s, const struct flight *f, const char *what
 					       "#%" PRIu64 "(r%" PRIu64 " %s ino %" PRIx64 ")",
 					       m->seq, m->req, status_name(m->status),
 					       m->ino ? m->ino : m->attr.ino);
+		if (m->end)
+			at += (size_t)snprintf(line + at, sizeof(line) - at,
+					       "[h%" PRIu64 " o%" PRIx64 " m%d k%d %" PRId64
+					       "-%" PRIx64 "]",
+					       m->handle, m->owner, (int)m->lock_mode,
+					       (int)m->lock_kind, m->start, (uint64_t)m->end);
 	}
 	line[at] = '\0';
 	sim_trace(s, "%s %zu%s%zu e%" PRIu64 " i%" PRIx64 " ack %" PRIu64 ":%s", what, f->node,

@@ -183,6 +183,45 @@ static void test_removed_stays_removed(void **state)
 			removal_at(crash, second);
 }
 
+static struct request *ask_range(struct sim *s, const struct opened *f, enum lock_mode mode,
+				 int64_t start, int64_t end)
+{
+	struct message m = {.kind = MESSAGE_LOCK,
+			    .ino = f->ino,
+			    .handle = f->handle,
+			    .owner = 1,
+			    .lock_kind = LOCK_RANGE,
+			    .lock_mode = mode,
+			    .start = start,
+			    .end = end};
+
+	return request_submit(s, f->node, &m, NULL);
+}
+
+/* A downgrade that was sent is reclaimed as done, and then refused for the rest that it asks. */
+static void test_refused_downgrade_leaves_two_holders(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct opened a = story_make(s, 0, "f", 0), b = story_make(s, 1, "f", 0);
+	struct request *r, *theirs;
+
+	assert_int_equal(story_wait(s, ask_range(s, &a, LOCK_EXCLUSIVE, 2, 3), HOP * 5)->status,
+			 STATUS_OK);
+	assert_int_equal(story_wait(s, ask_range(s, &b, LOCK_EXCLUSIVE, 4, 6), HOP * 5)->status,
+			 STATUS_OK);
+	story_cut(s, 0, true, false);
+	r = ask_range(s, &a, LOCK_SHARED, 3, 5);
+	sim_run_for(s, 10 * HOP);
+	sim_crash_master(s, 0);
+	theirs = ask_range(s, &b, LOCK_SHARED, 3, 3);
+	story_cut(s, 0, false, false);
+	sim_start_master(s, 0);
+	story_wait(s, r, 15 * NS_PER_SEC);
+	assert_int_equal(story_wait(s, theirs, 15 * NS_PER_SEC)->status, STATUS_OK);
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_LAPSED], 1); /* and I1 has been looked at */
+	story_end(s);
+}
+
 /* A retried removal leaves alone what another made under the name meanwhile. */
 static void test_retried_removal_spares_the_successor(void **state)
 {
@@ -503,6 +542,7 @@ int main(void)
 		cmocka_unit_test(test_voucher_dies_in_grace),
 		cmocka_unit_test(test_last_close_forgets_what_nobody_else_knows),
 		cmocka_unit_test(test_removed_stays_removed),
+		cmocka_unit_test(test_refused_downgrade_leaves_two_holders),
 		cmocka_unit_test(test_retried_removal_spares_the_successor),
 		cmocka_unit_test(test_retried_removal_spares_what_was_moved_there),
 		cmocka_unit_test(test_retried_move_takes_the_successor_along),
