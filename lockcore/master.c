@@ -277,6 +277,7 @@ bool master_next_packet(struct master *m, struct moment now, uint32_t *peer, str
 		out->instance = m->lent.instance;
 		out->epoch = m->epoch;
 		out->ack = 0;
+		out->clock = 0;
 		out->count = 1;
 		out->messages[0] = &m->lent.message;
 		return true;

@@ -260,6 +260,7 @@ static void on_taken_over(struct master *m, const struct op *op, struct moment n
 
 	m->cell = op->op.next;
 	m->epoch = m->cell.epoch;
+	m->clock = m->epoch << TABLE_EPOCH_SHIFT;
 	m->valid_ns = valid_until(m, op->sent_ns);
 	m->heard_ns = now.boot_ns;
 	m->state = MASTER_LOADING;

@@ -394,6 +394,7 @@ static void exec_cancel(struct master *m, struct session *s, const struct messag
 
 void exec_request(struct master *m, struct session *s, const struct message *msg, struct moment now)
 {
+	m->clock++;
 	switch (msg->kind) {
 	case MESSAGE_LOOKUP:
 		exec_lookup(m, s, msg);

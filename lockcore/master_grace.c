@@ -115,23 +115,73 @@ void grace_hold(struct master *m, struct session *s, struct message **slot)
 	*slot = NULL;
 }
 
-/*
- * What an earlier master may have executed already goes first: others may have seen its effect, and
- * what they ask now must not find it undone. Requests of a session that are all under way may be
- * executed in any order, as long as nobody has heard of one before another was made.
- */
-static void release_held(struct master *m, struct session *s, bool retries, struct moment now)
+static void release(struct master *m, struct session *s, struct message *msg, struct moment now)
+{
+	DL_DELETE(s->held, msg);
+	s->held_count--;
+	exec_request(m, s, msg, now);
+	message_free(msg);
+}
+
+static void release_all(struct master *m, struct session *s, struct moment now)
 {
 	struct message *msg, *next;
 
-	DL_FOREACH_SAFE (s->held, msg, next) {
-		if (retries && !(msg->flags & MESSAGE_RETRY))
-			continue;
-		DL_DELETE(s->held, msg);
-		s->held_count--;
-		exec_request(m, s, msg, now);
-		message_free(msg);
+	DL_FOREACH_SAFE (s->held, msg, next)
+		release(m, s, msg, now);
+}
+
+/* NULL: it has none. */
+static struct message *first_retry(const struct session *s)
+{
+	struct message *msg;
+
+	DL_FOREACH (s->held, msg)
+		if (msg->flags & MESSAGE_RETRY)
+			return msg;
+	return NULL;
+}
+
+static void take_a_turn(struct deadlines *turns, struct session *s)
+{
+	const struct message *retry = first_retry(s);
+
+	if (retry && !rule(RULE_RETRIES_IN_ORDER))
+		deadline_set(turns, &s->turn, (int64_t)s->instance);
+	else if (retry)
+		deadline_set(turns, &s->turn, (int64_t)retry->clock);
+}
+
+static struct session *by_turn(struct deadline *d)
+{
+	return (struct session *)(void *)((char *)d - offsetof(struct session, turn));
+}
+
+/*
+ * What an earlier master may have executed already goes first: others may have seen its effect, and
+ * what they ask now must not find it undone. Of several sessions' retries the one whose node had
+ * heard less goes first, for the same reason. Requests of a session that are all under way may be
+ * executed in any order, as long as nobody has heard of one before another was made. False: no
+ * memory.
+ */
+static bool release_retries(struct master *m, struct moment now)
+{
+	struct deadlines turns = {0};
+	struct deadline *next;
+	struct session *s;
+	bool reserved = true;
+
+	for (s = m->sessions; s && reserved; s = s->hh.next)
+		reserved = deadline_reserve(&turns);
+	for (s = m->sessions; s && reserved; s = s->hh.next)
+		take_a_turn(&turns, s);
+	while (reserved && (next = deadlines_due(&turns, MOMENT_NEVER))) {
+		s = by_turn(next);
+		release(m, s, first_retry(s), now);
+		take_a_turn(&turns, s);
 	}
+	deadlines_deinit(&turns);
+	return reserved;
 }
 
 static bool is_live(void *arg, uint64_t client)
@@ -154,10 +204,12 @@ static void grace_end(struct master *m, struct moment now)
 	master_tell(m, MASTER_EVENT_GRACE_OVER, NULL, lost, NULL);
 	exec_drain(m);
 	vouch_grace_over(m);
-	for (s = m->sessions; s && rule(RULE_RETRIES_GO_FIRST); s = s->hh.next)
-		release_held(m, s, true, now);
+	if (rule(RULE_RETRIES_GO_FIRST) && !release_retries(m, now)) {
+		m->doomed = true;
+		return;
+	}
 	for (s = m->sessions; s; s = s->hh.next)
-		release_held(m, s, false, now);
+		release_all(m, s, now);
 	exec_drain(m);
 }
 

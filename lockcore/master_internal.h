@@ -78,6 +78,7 @@ struct session {
 	struct channel channel;
 	struct owed welcome, renewed;
 	struct message *held; /* requests that came in grace, in order */
+	struct deadline turn; /* at the end of grace: the clock of its next retry */
 	size_t held_count;
 	/* master_vouch.c */
 	struct pending *pendings;
@@ -108,6 +109,7 @@ struct master {
 	enum master_state state;
 	struct engine_cell cell; /* as known */
 	uint64_t epoch;		 /* while it leads */
+	uint64_t clock;		 /* struct packet */
 	uint64_t epoch_floor;	 /* the next takeover must go above */
 	bool store_old;		 /* it was put back, and not all of W has passed since */
 	int64_t valid_ns;	 /* it leads until then */

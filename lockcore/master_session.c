@@ -517,6 +517,7 @@ static bool fill_packet(struct master *m, struct session *s, struct packet *out,
 
 	out->instance = s->instance;
 	out->epoch = m->epoch;
+	out->clock = m->clock;
 	out->count = 0;
 	if (!is_alive(s))
 		return false;

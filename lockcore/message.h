@@ -279,6 +279,7 @@ struct message {
 	uint64_t token;
 	uint64_t ticket; /* place in a queue: of two waiters the lower came first */
 	uint64_t epoch;
+	uint64_t clock;	  /* MESSAGE_RETRY: the packets' clock as heard before the first try */
 	int64_t stamp_ns; /* the node's CLOCK_BOOTTIME at sending; echoed, never compared by a
 			     master */
 	int64_t lease_ns;
@@ -322,6 +323,12 @@ struct packet {
 	uint64_t instance; /* of the node's session, both ways */
 	uint64_t epoch;	   /* of the master: its own, or the one the node's channel belongs to */
 	uint64_t ack;	   /* highest seq up to which the sender has received everything */
+	/*
+	 * From the master: how much it and those before it have executed; only its order counts.
+	 * Whoever has seen the effect of a request has heard a higher clock than the request's maker
+	 * had before (Lamport's happened-before), so it orders retries of several nodes.
+	 */
+	uint64_t clock;
 	size_t count;
 	struct message *messages[PACKET_MAX_COUNT];
 };

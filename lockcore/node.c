@@ -404,6 +404,8 @@ void node_receive(struct node *n, size_t master, struct packet *p, struct moment
 	if (n->state != NODE_OPEN || p->epoch != n->epoch || p->instance != n->instance ||
 	    master != n->master || !channel_acked(&n->channel, p->ack, now))
 		return;
+	if (p->clock > n->clock)
+		n->clock = p->clock;
 	for (size_t i = 0; i < p->count && n->state == NODE_OPEN; i++)
 		if (message_is_ordered(p->messages[i]))
 			on_ordered(n, &p->messages[i], now);
@@ -571,6 +573,7 @@ bool node_next_packet(struct node *n, struct moment now, size_t *master, struct 
 	out->instance = n->instance;
 	out->epoch = n->epoch;
 	out->ack = 0;
+	out->clock = 0;
 	out->count = 0;
 	switch (n->state) {
 	case NODE_OPEN:

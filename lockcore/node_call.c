@@ -118,6 +118,7 @@ static void leave_behind(struct node *n, const struct message *request, uint64_t
 		return;
 	}
 	rest->request->req = req;
+	rest->request->clock = n->clock;
 	DL_PREPEND_ELEM(n->order, next, rest);
 }
 
@@ -130,9 +131,13 @@ static void send(struct node *n, struct call *c)
 	/* A retry must not remove or move what got the name after the first try. */
 	if ((c->request->kind == MESSAGE_UNLINK || c->request->kind == MESSAGE_RENAME) && !c->sent)
 		c->request->token = n->token_seen;
+	if (!c->sent)
+		c->request->clock = n->clock;
 	m = *c->request;
 	if (c->sent && !shows_nothing(&m) && rule(RULE_RETRIES_ARE_FLAGGED))
 		m.flags |= MESSAGE_RETRY;
+	else
+		m.clock = 0;
 	m.version = kept_version(n, m.ino);
 	kept_release(n, &m, &c->weakened);
 	node_push(n, &m);

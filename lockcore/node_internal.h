@@ -117,6 +117,7 @@ struct node {
 	uint64_t last_instance; /* the one that lapsed before this, for its BYE; 0: none */
 	uint64_t epoch;		/* of the channel; 0: none yet */
 	uint64_t highest_epoch;
+	uint64_t clock;	      /* the highest heard */
 	size_t master;	      /* the link of the session */
 	size_t hello_to;      /* the link to say HELLO to next */
 	bool hello_asks;      /* one has been said since "not me" was heard last */

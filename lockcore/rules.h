@@ -28,6 +28,7 @@ enum rule {
 	RULE_STRANGERS_DO_NOT_RECLAIM,	/* (6) nor anybody after grace */
 	RULE_HIGHER_VERSION_WINS,	/* (7) of two records of a file */
 	RULE_RETRIES_GO_FIRST,		/* (7) at the end of grace */
+	RULE_RETRIES_IN_ORDER,		/* (7) of several sessions, as they were caused */
 	RULE_TOMBSTONES,		/* (7) of a removed file somebody remembers the end */
 	RULE_TOKENS_GROW,		/* (8) over restarts */
 	RULE_LOCKS_BELONG_TO_NAMES,	/* (8) contract 5.5 */

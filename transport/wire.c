@@ -45,7 +45,7 @@ _Static_assert((int)STATUS_MAX == (int)_wire_Status_MAX, "a status is not in wir
 #define PLAIN_FIELDS(X) \
 	X(seq) X(req) X(ino) X(parent) X(handle) X(owner) X(target) X(version) X(token) \
 	X(ticket) X(epoch) X(stamp_ns) X(lease_ns) X(idle_ns) X(ttl_ns) X(start) X(end) \
-	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume) X(since_ns)
+	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume) X(since_ns) X(clock)
 /* The same of struct attr and wire_Attr. */
 #define ATTR_FIELDS(X) \
 	X(ino) X(version) X(mode) X(uid) X(gid) X(nlink) X(size) X(atime_ns) X(mtime_ns) \
@@ -271,6 +271,7 @@ void wire_encode(struct wire *w, const struct packet *p, const void **bytes, siz
 		.instance = p->instance,
 		.epoch = p->epoch,
 		.ack = p->ack,
+		.clock = p->clock,
 		.messages = {.funcs.encode = put_messages, .arg = &encoding},
 	};
 	bool fits;
@@ -502,6 +503,7 @@ static enum wire_error decode_packet(struct wire *w, const void *bytes, size_t l
 	w->packet.instance = packet.instance;
 	w->packet.epoch = packet.epoch;
 	w->packet.ack = packet.ack;
+	w->packet.clock = packet.clock;
 	return WIRE_OK;
 }
 
@@ -510,6 +512,7 @@ static void packet_move(struct packet *to, struct packet *from)
 	to->instance = from->instance;
 	to->epoch = from->epoch;
 	to->ack = from->ack;
+	to->clock = from->clock;
 	to->count = from->count;
 	memcpy(to->messages, from->messages, from->count * sizeof(*to->messages));
 	from->count = 0;

@@ -21,7 +21,7 @@ struct flight {
 	size_t node, master;
 	uint32_t peer;
 	int direction;
-	uint64_t instance, epoch, ack;
+	uint64_t instance, epoch, ack, clock;
 	size_t count;
 	struct message *messages[];
 };
@@ -43,6 +43,7 @@ static struct flight *flight_new(const struct packet *p)
 	f->instance = p->instance;
 	f->epoch = p->epoch;
 	f->ack = p->ack;
+	f->clock = p->clock;
 	f->count = p->count;
 	for (size_t i = 0; i < p->count; i++)
 		f->messages[i] = message_copy(p->messages[i]);
@@ -55,6 +56,7 @@ static void unpack(struct flight *f, struct packet *p)
 	p->instance = f->instance;
 	p->epoch = f->epoch;
 	p->ack = f->ack;
+	p->clock = f->clock;
 	p->count = f->count;
 	memcpy(p->messages, f->messages, f->count * sizeof(f->messages[0]));
 	f->count = 0;

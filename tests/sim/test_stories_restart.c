@@ -183,6 +183,39 @@ static void test_removed_stays_removed(void **state)
 			removal_at(crash, second);
 }
 
+/* A file is made, and nobody hears of it but the other node, which removes it. */
+static void made_and_removed_by(size_t maker, size_t remover)
+{
+	struct sim *s = story_begin(2);
+	struct message create = {
+		.kind = MESSAGE_CREATE, .parent = ROOT_INO, .name = "f", .mode = 0644};
+	struct message unlink = {.kind = MESSAGE_UNLINK, .parent = ROOT_INO, .name = "f"};
+	struct request *made, *removed;
+	struct opened f;
+
+	story_cut(s, maker, false, true);
+	made = request_submit(s, maker, &create, NULL);
+	sim_run_for(s, 10 * HOP);
+	f = story_make(s, remover, "f", 0);
+	story_cut(s, remover, true, false);
+	removed = request_submit(s, remover, &unlink, NULL);
+	sim_run_for(s, 10 * HOP);
+	story_restart(s);
+	story_cut(s, maker, false, false);
+	story_cut(s, remover, false, false);
+	assert_int_equal(story_wait(s, made, 15 * NS_PER_SEC)->status, STATUS_OK);
+	assert_true(made->reply->attr.ino == f.ino);
+	assert_int_equal(story_wait(s, removed, NS_PER_SEC)->status, STATUS_OK);
+	assert_int_equal(story_lookup(s, maker, "f"), STATUS_NO_ENTRY);
+	story_end(s);
+}
+
+static void test_effect_is_retried_before_its_cause(void **state)
+{
+	made_and_removed_by(0, 1);
+	made_and_removed_by(1, 0);
+}
+
 static struct request *ask_range(struct sim *s, const struct opened *f, enum lock_mode mode,
 				 int64_t start, int64_t end)
 {
@@ -542,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_voucher_dies_in_grace),
 		cmocka_unit_test(test_last_close_forgets_what_nobody_else_knows),
 		cmocka_unit_test(test_removed_stays_removed),
+		cmocka_unit_test(test_effect_is_retried_before_its_cause),
 		cmocka_unit_test(test_refused_downgrade_leaves_two_holders),
 		cmocka_unit_test(test_retried_removal_spares_the_successor),
 		cmocka_unit_test(test_retried_removal_spares_what_was_moved_there),
