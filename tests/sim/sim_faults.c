@@ -321,10 +321,15 @@ static void one_fault(struct sim *s)
 		{FAULT_OLD_STORE, fault_old_store},
 		{FAULT_MASTER_CRASH, fault_deaf},
 	};
-	size_t i = sim_below(s, sizeof(all) / sizeof(*all));
+	const size_t count = sizeof(all) / sizeof(*all);
+	size_t first = sim_below(s, count);
 
-	if (s->faults & all[i].fault)
-		all[i].happen(s);
+	for (size_t i = 0; i < count; i++) {
+		if (!(s->faults & all[(first + i) % count].fault))
+			continue;
+		all[(first + i) % count].happen(s);
+		return;
+	}
 }
 
 static void on_fault(struct sim *s, struct event *e)
