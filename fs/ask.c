@@ -55,7 +55,7 @@ struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi)
 }
 
 /* Takes a over. */
-void fs_ask_as(struct asked *a, const struct message *m)
+uint64_t fs_ask_as(struct asked *a, const struct message *m)
 {
 	struct fs *fs = fuse_req_userdata(a->req);
 	fuse_req_t req = a->req;
@@ -71,6 +71,7 @@ void fs_ask_as(struct asked *a, const struct message *m)
 		fuse_reply_err(req, errors_errno(m->kind, STATUS_NO_MEMORY));
 		free(a);
 	}
+	return call;
 }
 
 void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct message *m)

@@ -88,8 +88,8 @@ struct asked {
 /* ask.c */
 /* NULL: no memory, and the kernel has been told. fi is copied; it may be NULL. */
 struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi);
-/* Submits m for a, which it takes over. */
-void fs_ask_as(struct asked *a, const struct message *m);
+/* Submits m for a, which it takes over. Returns the call's number; 0: it is answered already. */
+uint64_t fs_ask_as(struct asked *a, const struct message *m);
 void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct message *m);
 /* Notes in m who asks for something that he will hold: pid, uid, command. */
 void fs_note_caller(fuse_req_t req, struct message *m);

@@ -292,6 +292,21 @@ uint64_t node_submit(struct node *n, const struct message *request, void *cookie
 
 /* ---- Giving up ---- */
 
+/*
+ * Of a file's locks nobody can tell any more which of them this node has: better none, for all its
+ * descriptors here (contract 6.1). The master hears of their closing behind whatever it was asked.
+ */
+static void lose_file(struct node *n, uint64_t ino)
+{
+	struct call *c, *next;
+
+	kept_lapse_file(n, ino);
+	DL_FOREACH_SAFE (n->order, c, next)
+		if (!c->settled && c->request->kind == MESSAGE_LOCK &&
+		    handle_is_lapsed(n, c->request->handle))
+			answer(n, c, STATUS_LAPSED);
+}
+
 /* Sends what undoes a request that was sent and whose reply nobody will wait for. */
 static void undo(struct node *n, const struct call *c)
 {
@@ -299,7 +314,7 @@ static void undo(struct node *n, const struct call *c)
 	struct message close = {.kind = MESSAGE_CLOSE, .handle = m->handle};
 
 	if (m->kind == MESSAGE_LOCK && c->weakened)
-		n->doomed = true; /* what is ours nobody can tell: better nothing */
+		lose_file(n, m->ino);
 	else if (m->kind == MESSAGE_LOCK)
 		kept_undo_lock(n, m);
 	if (makes_held_name(m)) {
@@ -324,7 +339,7 @@ static void give_up(struct node *n, struct call *c, enum status status)
 	struct call *next = c->next;
 
 	if (n->state == NODE_OPEN && c->sent) {
-		answer(n, c, status);
+		answer(n, c, c->weakened ? STATUS_LAPSED : status);
 		if (changes_file(c->request))
 			leave_behind(n, c->request, c->req, next);
 		undo(n, c);
@@ -345,7 +360,9 @@ static void hurry(struct node *n, struct call *c, struct moment now)
 /*
  * Rule 13: what the master has decided by the time it hears of the signal stands, so that whoever is
  * told EINTR knows that the lock is free of him on every node (contract 2.1, 5.3). Whom no master
- * can hear gets his answer at once, and a silent one has NODE_PATIENCE.
+ * can hear gets his answer at once, and a silent one has NODE_PATIENCE. Without the verdict an owner
+ * who would share what he has exclusively may do so already, and cannot be told EINTR: he loses the
+ * file, which is what patience is worth having for in his case even if the link is down.
  */
 static void interrupt_wait(struct node *n, struct call *c, struct moment now)
 {
@@ -355,10 +372,14 @@ static void interrupt_wait(struct node *n, struct call *c, struct moment now)
 	}
 	if (!c->cancelled)
 		ask_to_cancel(n, c);
-	if (!c->weakened)
-		hurry(n, c, now);
+	hurry(n, c, now);
 }
 
+/*
+ * Whoever is told EINTR of a change that cannot be undone (a removal, a move, a write) does not know
+ * whether it was done or will be: on every file system that has its files elsewhere. The alternative
+ * is a process that nobody can end.
+ */
 void node_interrupt(struct node *n, uint64_t call, struct moment now)
 {
 	struct call *c;
@@ -367,8 +388,6 @@ void node_interrupt(struct node *n, uint64_t call, struct moment now)
 	HASH_FIND(hh, n->calls, &call, sizeof(call), c);
 	if (!c || c->settled)
 		return;
-	if (c->request->kind == MESSAGE_RENAME)
-		return; /* a move that nobody heard of could not be undone */
 	c->late = STATUS_INTERRUPTED;
 	if (c->request->kind == MESSAGE_LOCK && (c->request->flags & LOCK_WAIT))
 		interrupt_wait(n, c, now);
