@@ -7,6 +7,7 @@
  *	requests.c  what is agreed with the kernel, and the table of its requests, which are in
  *	            names.c, files.c, locks.c and xattrs.c
  *	caller.c    who asks
+ *	told.c      what the kernel takes names for
  *	xattr_text.c  the attributes as text
  *	ask.c       a request as a call of the core
  *	answers.c   the core's answers, to the kernel
@@ -30,6 +31,7 @@
 #include "fs/notify.h"
 #include "fs/onloss.h"
 #include "fs/options.h"
+#include "fs/told.h"
 #include "fs/xattr_text.h"
 #include "lockcore/node.h"
 #include "transport/endpoint.h"
@@ -55,6 +57,7 @@ struct fs {
 	struct endpoint *endpoints[NODE_MASTERS_MAX];
 	struct node *node;
 	struct callers *callers;
+	struct told *told;
 	struct fuse_session *session; /* NULL: not made yet, or ended */
 	struct notify *notify;	      /* NULL: none could be made */
 	struct onloss onloss;
@@ -72,7 +75,8 @@ struct fs {
 struct asked {
 	fuse_req_t req;
 	struct fuse_file_info fi;
-	pid_t tid;	  /* OPEN: who asks */
+	pid_t tid;	  /* who asks */
+	uint64_t look;	  /* LOOKUP: told.h */
 	size_t size;	  /* READ, READDIR, GETINFO: at most so many bytes; WRITE: how many */
 	bool make_only;	  /* CREATE for mknod(2): nobody keeps the handle */
 	bool flush;	  /* LOCK for the close of a descriptor */
