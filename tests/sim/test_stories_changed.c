@@ -137,6 +137,7 @@ static void test_a_retried_move_finds_its_own_work_changed(void **state)
 	m.known = make_dir(s, "from");
 	m.known2 = make_dir(s, "to");
 	m.name2 = "to";
+	assert_true(ino_of(s, "from") == m.known && ino_of(s, "to") == m.known2);
 	story_cut(s, 0, false, true);
 	r = request_submit(s, 0, &m, NULL);
 	sim_run_for(s, 10 * STORY_HOP_NS);
