@@ -176,10 +176,20 @@ static void answer_testlock(const struct asked *a, const struct node_answer *ans
 	fuse_reply_lock(a->req, &lock);
 }
 
+static void answer_lookup(struct fs *fs, const struct asked *a, const struct node_answer *answer)
+{
+	struct attr attr = answer->reply->attr;
+
+	attr.ino = told_answer(fs->told, a->tid, a->look, &attr);
+	fs_reply_entry(a->req, &attr);
+}
+
 static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *answer)
 {
 	switch (answer->kind) {
 	case MESSAGE_LOOKUP:
+		answer_lookup(fs, a, answer);
+		break;
 	case MESSAGE_MKDIR:
 	case MESSAGE_SYMLINK:
 	case MESSAGE_LINK:
@@ -242,6 +252,10 @@ void fs_answer(struct fs *fs, const struct node_answer *answer)
 		free(a); /* the kernel has its answer */
 		return;
 	}
+	if (answer->status == STATUS_CHANGED)
+		told_changed(fs->told, a->tid);
+	else if (answer->status != STATUS_OK && answer->kind == MESSAGE_LOOKUP)
+		told_answer(fs->told, a->tid, a->look, NULL);
 	if (answer->status == STATUS_OK)
 		answer_ok(fs, a, answer);
 	else

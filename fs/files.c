@@ -92,12 +92,8 @@ void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			 (is_second_try(fuse_req_userdata(req), tid) ? OPEN_UNLINKED : 0),
 		.pid = (uint32_t)tid,
 	};
-	struct asked *a = fs_asked_new(req, fi);
 
-	if (!a)
-		return;
-	a->tid = tid;
-	fs_ask_as(a, &m);
+	fs_ask(req, fi, &m);
 }
 
 void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -13,10 +13,16 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct message m = {.kind = MESSAGE_LOOKUP, .parent = parent, .name = name};
 
-	if (fs_own_lookup(req, parent, name))
+	struct fs *fs = fuse_req_userdata(req);
+	struct asked *a;
+
+	if (fs_own_lookup(req, parent, name) || fs_too_long(req, name))
 		return;
-	if (!fs_too_long(req, name))
-		fs_ask(req, NULL, &m);
+	a = fs_asked_new(req, NULL);
+	if (!a)
+		return;
+	a->look = told_look(fs->told, a->tid, parent, name);
+	fs_ask_as(a, &m);
 }
 
 /* Inode numbers are the cluster's and never used twice: there is nothing to remember or forget. */
@@ -84,17 +90,20 @@ void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, uint32_t flags)
 {
+	struct fs *fs = fuse_req_userdata(req);
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct message m = {
 		.kind = MESSAGE_UNLINK,
 		.parent = parent,
 		.name = name,
 		.flags = flags,
+		.uid = ctx->uid,
 	};
 
-	if (fs_own_remove(req, parent, name))
+	if (fs_own_remove(req, parent, name) || fs_too_long(req, name))
 		return;
-	if (!fs_too_long(req, name))
-		fs_ask(req, NULL, &m);
+	told_fill(fs->told, ctx->pid, &m);
+	fs_ask(req, NULL, &m);
 }
 
 void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -146,6 +155,7 @@ void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	       const char *newname, unsigned int flags)
 {
 	struct message m = create_message(req, parent, name, 0);
+	struct fs *fs = fuse_req_userdata(req);
 
 	if (flags & ~(unsigned)RENAME_NOREPLACE) {
 		fuse_reply_err(req, EINVAL);
@@ -155,8 +165,10 @@ void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	m.target = newparent;
 	m.name2 = newname;
 	m.flags = flags & RENAME_NOREPLACE ? MOVE_NOREPLACE : 0;
-	if (!fs_too_long(req, name) && !fs_too_long(req, newname))
-		fs_ask(req, NULL, &m);
+	if (fs_too_long(req, name) || fs_too_long(req, newname))
+		return;
+	told_fill(fs->told, fuse_req_ctx(req)->pid, &m);
+	fs_ask(req, NULL, &m);
 }
 
 /* A symbolic link's content is its target. */

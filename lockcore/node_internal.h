@@ -192,6 +192,8 @@ void kept_reclaim(struct node *n);
 /* The session lapsed: handles stay, with their attributes; all else goes, or with remember what
  * was held to node.lost. Returns how many names and locks. */
 size_t kept_lapse(struct node *n, bool remember);
+/* The file's handles alone lapse, and its locks are given up. */
+void kept_lapse_file(struct node *n, uint64_t ino);
 /* How many of the record's names the file has. */
 size_t kept_names(const struct kept *k);
 /* How many names and locks of the session are in the record. */

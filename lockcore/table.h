@@ -111,6 +111,14 @@ enum status table_rename(struct table *t, uint64_t parent, const char *name,
 			 const struct table_make *make, bool noreplace, struct moment now,
 			 struct attr *out, struct attr *replaced);
 /*
+ * May the name be taken from what it stands for, by a kernel that has checked the caller's permission
+ * against `known` and will treat that one as removed? STATUS_OK; STATUS_CHANGED: it is another's. With
+ * any it may be, unless the directory is sticky and uid neither its owner, the file's, nor root
+ * (STATUS_NOT_PERMITTED). STATUS_NO_ENTRY: there is no such name.
+ */
+enum status table_expect(struct table *t, uint64_t parent, const char *name, uint64_t known,
+			 bool any, uint32_t uid);
+/*
  * Removes a name, of a directory if dir is set (which must be empty), else of anything else. With
  * only_req, only if that request of that client made it (undo of a request whose answer was not
  * delivered), and whichever it is; otherwise only_req is 0.

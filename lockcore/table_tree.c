@@ -105,6 +105,30 @@ static enum status removable(const struct dentry *d, bool dir)
 	return dir && d->inode->dir->live ? STATUS_NOT_EMPTY : STATUS_OK;
 }
 
+/* As Linux has it; who may although he is none of these has no rival to fear here. */
+static bool sticky_lets(const struct inode *dir, const struct inode *inode, uint32_t uid)
+{
+	return !(dir->mode & S_ISVTX) || uid == 0 || uid == inode->uid || uid == dir->uid;
+}
+
+enum status table_expect(struct table *t, uint64_t parent, const char *name, uint64_t known,
+			 bool any, uint32_t uid)
+{
+	struct inode *in;
+	struct dentry *d;
+	enum status status = dir_find(t, parent, name, &in, &d);
+
+	if (status != STATUS_OK)
+		return status;
+	if (!d)
+		return STATUS_NO_ENTRY;
+	if (d->inode->ino == known)
+		return STATUS_OK;
+	if (!any)
+		return STATUS_CHANGED;
+	return sticky_lets(in, d->inode, uid) ? STATUS_OK : STATUS_NOT_PERMITTED;
+}
+
 /* The attributes of a file that is about to lose a name, as they will be. */
 static void attr_without(const struct inode *inode, struct moment now, struct attr *out)
 {

@@ -15,7 +15,7 @@
 # SIGKILL, no process and no mount is left.
 #
 # From the environment: DLOCK_MASTER, DLOCKFS, and the helpers LOCKER, CROWD, RELEASES, STRANGER,
-# WATCHER, MAKER, HISTORY, BELIEVER, CALLER, FAULTS.
+# WATCHER, MAKER, HISTORY, BELIEVER, CALLER, FAULTS, MOVER.
 # shellcheck shell=bash
 set -u
 
