@@ -301,18 +301,17 @@ uint64_t node_submit(struct node *n, const struct message *request, void *cookie
 /* ---- Giving up ---- */
 
 /*
- * Of a file's locks nobody can tell any more which of them this node has: better none, for all its
- * descriptors here (contract 6.1). The master hears of their closing behind whatever it was asked.
+ * Nobody can tell any more which of its ranges the owner has in the file: better none, so that he
+ * does not go on with what others may share. He is told so by this very answer, of whatever he asks
+ * there. Nobody else loses anything.
  */
-static void lose_file(struct node *n, uint64_t ino)
+static void lose_ranges(struct node *n, const struct message *m)
 {
-	struct call *c, *next;
+	struct call *c;
 
-	kept_lapse_file(n, ino);
-	DL_FOREACH_SAFE (n->order, c, next)
-		if (!c->settled && c->request->kind == MESSAGE_LOCK &&
-		    handle_is_lapsed(n, c->request->handle))
-			answer(n, c, STATUS_LAPSED);
+	while ((c = lock_first_asked(n, m)))
+		answer(n, c, STATUS_LAPSED);
+	kept_lose_ranges(n, m);
 }
 
 /* Sends what undoes a request that was sent and whose reply nobody will wait for. */
@@ -322,7 +321,7 @@ static void undo(struct node *n, const struct call *c)
 	struct message close = {.kind = MESSAGE_CLOSE, .handle = m->handle};
 
 	if (m->kind == MESSAGE_LOCK && c->weakened)
-		lose_file(n, m->ino);
+		lose_ranges(n, m);
 	else if (m->kind == MESSAGE_LOCK)
 		kept_undo_lock(n, m);
 	if (makes_held_name(m)) {
@@ -370,8 +369,8 @@ static void hurry(struct node *n, struct call *c, struct moment now)
  * Rule 13: what the master has decided by the time it hears of the signal stands, so that whoever is
  * told EINTR knows that the lock is free of him on every node (contract 2.1, 5.3). Whom no master
  * can hear gets his answer at once, and a silent one has NODE_PATIENCE. Without the verdict an owner
- * who would share what he has exclusively may do so already, and cannot be told EINTR: he loses the
- * file, which is what patience is worth having for in his case even if the link is down.
+ * who would share what he has exclusively may do so already, and cannot be told EINTR: he loses his
+ * ranges, which is what patience is worth having for in his case even if the link is down.
  */
 static void interrupt_wait(struct node *n, struct call *c, struct moment now)
 {
@@ -472,12 +471,12 @@ static void note_tokens(struct node *n, const struct message *m)
 
 /*
  * What was to be downgraded stays as it was, if the master still knows it so. If it was reclaimed as
- * done, others may have it by now, and the file is lost, which answers its lock calls.
+ * done, others may have it by now, and all is lost, this call being answered by it.
  */
 static void refused(struct node *n, struct call *c)
 {
 	if (c->reclaimed_weak && !c->settled)
-		lose_file(n, c->request->ino);
+		lose_ranges(n, c->request);
 	else
 		kept_strengthen(n, c->request, c->weakened);
 }

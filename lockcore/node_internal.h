@@ -192,8 +192,6 @@ void kept_reclaim(struct node *n);
 /* The session lapsed: handles stay, with their attributes; all else goes, or with remember what
  * was held to node.lost. Returns how many names and locks. */
 size_t kept_lapse(struct node *n, bool remember);
-/* The file's handles alone lapse, and its locks are given up. */
-void kept_lapse_file(struct node *n, uint64_t ino);
 /* How many of the record's names the file has. */
 size_t kept_names(const struct kept *k);
 /* How many names and locks of the session are in the record. */
@@ -229,5 +227,9 @@ void kept_release(struct node *n, const struct message *request, struct range **
 void kept_strengthen(struct node *n, const struct message *request, const struct range *weakened);
 /* Sends what puts the master's view of a given-up lock request back to ours. */
 void kept_undo_lock(struct node *n, const struct message *request);
+/* The owner's first request of that kind in the file that is not answered; NULL: there is none. */
+struct call *lock_first_asked(struct node *n, const struct message *like);
+/* The request is taken back, and with it all ranges that its owner has in the file. */
+void kept_lose_ranges(struct node *n, const struct message *request);
 
 #endif

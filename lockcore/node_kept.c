@@ -453,21 +453,6 @@ static void lapse_handles(struct node *n, struct kept *k)
 	}
 }
 
-void kept_lapse_file(struct node *n, uint64_t ino)
-{
-	struct kept *k = kept_find(n, ino);
-	const struct node_handle *h;
-
-	if (!k)
-		return;
-	DL_FOREACH (k->handles, h)
-		node_push(n, &(struct message){.kind = MESSAGE_CLOSE, .handle = h->id});
-	range_drop_all(&k->locks[LOCK_FLOCK]);
-	range_drop_all(&k->locks[LOCK_RANGE]);
-	lapse_handles(n, k);
-	drop_unless_needed(n, k);
-}
-
 size_t kept_lapse(struct node *n, bool remember)
 {
 	struct kept *k, *next;

@@ -184,7 +184,7 @@ static struct message range(const struct opened *f, enum lock_mode mode)
 
 /*
  * Nobody knows whether he has: others may share it with him by now, so he must not go on as if he
- * were alone. It costs him the file, and nobody else of the node anything.
+ * were alone. It costs him his ranges, and nobody else of the node anything.
  */
 static void interrupt_sharing(bool executed, uint32_t flags)
 {
@@ -198,19 +198,22 @@ static void interrupt_sharing(bool executed, uint32_t flags)
 	struct request *r;
 
 	story_lock(s, &other);
+	story_lock(s, &f);
 	assert_int_equal(story_status(s, 0, &have), STATUS_OK);
-	history_release(s, 0, f.handle, false);
 	story_cut(s, 0, !executed, executed);
 	share.flags = flags;
 	r = request_submit(s, 0, &share, NULL);
 	sim_run_for(s, 10 * HOP);
 	request_interrupt(s, r);
 	assert_int_equal(story_wait(s, r, NODE_PATIENCE_NS + HOP)->status, STATUS_LAPSED);
-	assert_int_equal(story_status(s, 0, &read), STATUS_LAPSED);
 	story_cut(s, 0, false, false);
 	sim_run_for(s, 3 * NS_PER_SEC);
 	assert_int_equal(story_status(s, 0, &stat), STATUS_OK);
 	assert_int_equal(story_status(s, 1, &want), STATUS_OK);
+	assert_int_equal(story_status(s, 0, &read), STATUS_OK);
+	assert_int_equal(
+		story_wait(s, story_flock(s, &g, LOCK_EXCLUSIVE, false), NS_PER_SEC)->status,
+		STATUS_BUSY);
 	assert_int_equal(story_write(s, &other, "mine"), STATUS_OK);
 	assert_int_equal(s->nodes[0].told[NODE_EVENT_LAPSED], 0);
 	story_close(s, &f);
