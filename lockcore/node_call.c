@@ -301,10 +301,13 @@ static void lose_file(struct node *n, uint64_t ino)
 	struct call *c, *next;
 
 	kept_lapse_file(n, ino);
-	DL_FOREACH_SAFE (n->order, c, next)
-		if (!c->settled && c->request->kind == MESSAGE_LOCK &&
-		    handle_is_lapsed(n, c->request->handle))
-			answer(n, c, STATUS_LAPSED);
+	DL_FOREACH_SAFE (n->order, c, next) {
+		if (c->settled || opens(c->request) || !handle_is_lapsed(n, c->request->handle))
+			continue;
+		answer(n, c, STATUS_LAPSED);
+		if (changes_file(c->request))
+			leave_behind(n, c->request, c->req, next);
+	}
 }
 
 /* Sends what undoes a request that was sent and whose reply nobody will wait for. */

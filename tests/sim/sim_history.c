@@ -166,6 +166,17 @@ static void name_made(struct sim *s, const struct request *r)
 	add_hold(s, r, r->reply->attr.ino, r->handle, n->name, LOCK_EXCLUSIVE);
 }
 
+/* Who holds it acts on it until he believes no more, or is told EIO by his descriptor (contract 6.1). */
+static bool acts_on(struct sim *s, const struct hold *h)
+{
+	const struct node_handle *handle;
+
+	if (!check_believes(s, h->node, h->instance))
+		return false;
+	handle = node_handle_find(s->nodes[h->node].node, h->handle);
+	return !handle || !handle->lapsed;
+}
+
 static void flock_granted(struct sim *s, const struct request *r)
 {
 	const struct message *m = r->message;
@@ -173,7 +184,7 @@ static void flock_granted(struct sim *s, const struct request *r)
 	const struct hold *h;
 
 	DL_FOREACH (history_of(s)->holds, h)
-		if (!h->name[0] && h->ino == m->ino && check_believes(s, h->node, h->instance) &&
+		if (!h->name[0] && h->ino == m->ino && acts_on(s, h) &&
 		    (h->mode == LOCK_EXCLUSIVE || m->lock_mode == LOCK_EXCLUSIVE))
 			sim_fail(s, "I1: node %zu was granted a flock that node %zu holds", r->node,
 				 h->node);

@@ -195,7 +195,7 @@ static void interrupt_sharing(bool executed, uint32_t flags)
 		       want = range(&g, LOCK_EXCLUSIVE),
 		       read = {.kind = MESSAGE_READ, .ino = f.ino, .handle = f.handle},
 		       stat = {.kind = MESSAGE_GETATTR, .ino = f.ino};
-	struct request *r;
+	struct request *r, *read_on;
 
 	story_lock(s, &other);
 	assert_int_equal(story_status(s, 0, &have), STATUS_OK);
@@ -203,9 +203,11 @@ static void interrupt_sharing(bool executed, uint32_t flags)
 	story_cut(s, 0, !executed, executed);
 	share.flags = flags;
 	r = request_submit(s, 0, &share, NULL);
+	read_on = request_submit(s, 0, &read, NULL);
 	sim_run_for(s, 10 * HOP);
 	request_interrupt(s, r);
 	assert_int_equal(story_wait(s, r, NODE_PATIENCE_NS + HOP)->status, STATUS_LAPSED);
+	assert_true(read_on->answered && read_on->status == STATUS_LAPSED);
 	assert_int_equal(story_status(s, 0, &read), STATUS_LAPSED);
 	story_cut(s, 0, false, false);
 	sim_run_for(s, 3 * NS_PER_SEC);
