@@ -242,28 +242,21 @@ static void remember_stale(struct fs *fs, const struct asked *a)
 }
 
 /*
- * A directory that is gone, where a program still is: as on other file systems it has attributes, and
- * nothing else. False: it is none.
+ * A directory that is gone, where a program still is, or which it has looked up before it went: as on
+ * other file systems it has attributes, and nothing else. False: it is none.
  */
 static bool answer_gone(struct fs *fs, const struct asked *a, const struct node_answer *answer)
 {
 	struct attr attr;
+	bool is = false;
 
-	if (answer->status != STATUS_STALE || !dirs_gone(fs->dirs, a->ino, &attr))
-		return false;
-	switch (answer->kind) {
-	case MESSAGE_GETATTR:
+	if (answer->status == STATUS_STALE && answer->kind == MESSAGE_GETATTR)
+		is = dirs_gone(fs->dirs, a->ino, &attr);
+	if (answer->status == STATUS_STALE && answer->kind == MESSAGE_SETATTR && !a->setxattr)
+		is = dirs_change_gone(fs->dirs, a->ino, a->set, &a->to, loop_now().wall_ns, &attr);
+	if (is)
 		fs_reply_attr(a->req, &attr);
-		return true;
-	case MESSAGE_SETATTR:
-		fuse_reply_err(a->req, ENOENT);
-		return true;
-	case MESSAGE_GETINFO:
-		fuse_reply_err(a->req, ENODATA);
-		return true;
-	default:
-		return false;
-	}
+	return is;
 }
 
 /* close(2) succeeds whatever became of the locks: they are gone in any case (contract 6.1). */

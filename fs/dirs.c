@@ -98,3 +98,25 @@ bool dirs_gone(const struct dirs *d, uint64_t ino, struct attr *out)
 	out->nlink = 0;
 	return true;
 }
+
+bool dirs_change_gone(struct dirs *d, uint64_t ino, uint32_t set, const struct attr *to,
+		      int64_t wall_ns, struct attr *out)
+{
+	struct dir *dir = find(d, ino);
+	struct attr *attr = dir ? &dir->attr : NULL;
+
+	if (!dir)
+		return false;
+	if (set & SET_MODE)
+		attr->mode = (attr->mode & S_IFMT) | (to->mode & 07777);
+	if (set & SET_UID)
+		attr->uid = to->uid;
+	if (set & SET_GID)
+		attr->gid = to->gid;
+	if (set & (SET_ATIME | SET_ATIME_NOW))
+		attr->atime_ns = set & SET_ATIME_NOW ? wall_ns : to->atime_ns;
+	if (set & (SET_MTIME | SET_MTIME_NOW))
+		attr->mtime_ns = set & SET_MTIME_NOW ? wall_ns : to->mtime_ns;
+	attr->ctime_ns = wall_ns;
+	return dirs_gone(d, ino, out);
+}

@@ -3,8 +3,8 @@
  * Dirs: the directories that the kernel knows, as they were last. A program may be in a directory, or
  * have it open, when it is removed; the master then knows nothing of it any more, nor has it been told
  * that somebody is in it. On a local file system "stat ." and "cd .." go on there, of a directory
- * without links: so the attributes are remembered, until the kernel forgets the inode. What was last
- * seen will do, for a directory that is gone does not change.
+ * without links: so the attributes are remembered, until the kernel forgets the inode. What is changed
+ * of it is changed here alone: programs of different nodes in one that is gone do not agree on it.
  */
 #ifndef FS_DIRS_H
 #define FS_DIRS_H
@@ -31,5 +31,8 @@ void dirs_forget(struct dirs *d, uint64_t ino, uint64_t times);
 
 /* A directory that is gone, as it was; false: not known. */
 bool dirs_gone(const struct dirs *d, uint64_t ino, struct attr *out);
+/* The same, of which `set` (SET_*, but for SET_SIZE and SET_TTL) is changed first. */
+bool dirs_change_gone(struct dirs *d, uint64_t ino, uint32_t set, const struct attr *to,
+		      int64_t wall_ns, struct attr *out);
 
 #endif

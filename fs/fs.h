@@ -88,7 +88,9 @@ struct asked {
 	enum xattr xattr; /* GETINFO: which is wanted; XATTR_END: the list */
 	off_t offset;	  /* READDIR */
 	fuse_ino_t ino;	  /* the request's */
-	pid_t maker;	  /* onloss=kill: who makes a held name by this */
+	uint32_t set;	  /* SETATTR, and what to */
+	struct attr to;
+	pid_t maker;		   /* onloss=kill: who makes a held name by this */
 	struct asked *prev, *next; /* onloss.flushes */
 };
 

@@ -59,6 +59,23 @@ static void test_a_directory_is_gone_as_it_once_was(void **state)
 	assert_false(is_known(*state, 6));
 }
 
+static void test_what_is_changed_of_a_gone_directory_is_lost(void **state)
+{
+	struct attr to = {
+		.mode = S_IFREG | 01700, .uid = 1, .gid = 2, .atime_ns = 3, .mtime_ns = 4};
+	struct attr attr;
+
+	assert_false(dirs_change_gone(*state, 5, SET_MODE, &to, 9, &attr));
+	told(*state, 5, 0755);
+	assert_true(dirs_change_gone(*state, 5, SET_MODE | SET_UID | SET_ATIME, &to, 9, &attr));
+	assert_true(
+		dirs_change_gone(*state, 5, SET_GID | SET_MTIME | SET_MTIME_NOW, &to, 10, &attr));
+	assert_true(dirs_gone(*state, 5, &attr));
+	assert_int_equal(attr.mode, S_IFDIR | 01700);
+	assert_true(attr.uid == 1 && attr.gid == 2 && attr.nlink == 0);
+	assert_true(attr.atime_ns == 3 && attr.mtime_ns == 10 && attr.ctime_ns == 10);
+}
+
 /* It is told how often it was told, at once or bit by bit. */
 static void test_a_directory_is_forgotten_too_early_or_never(void **state)
 {
@@ -101,6 +118,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_directory_is_gone_as_it_once_was),
+		TEST(test_what_is_changed_of_a_gone_directory_is_lost),
 		TEST(test_a_directory_is_forgotten_too_early_or_never),
 		TEST(test_a_file_is_taken_for_a_directory),
 		TEST(test_directories_have_no_end),

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 static int held = -1;
@@ -57,7 +56,8 @@ static void look(void)
 	CALL(open(".", O_RDONLY));
 	NUMBER(0, names_in(open(".", O_RDONLY | O_DIRECTORY)));
 	CALL(statvfs(".", &vfs));
-	CALL(getxattr(".", "user.dlock.token", path, sizeof(path)));
+	NUMBER(chmod(".", 0710), stat(".", &st) == 0 ? st.st_mode : 0);
+	CALL(utimensat(AT_FDCWD, ".", NULL, 0));
 	CALL(chdir("."));
 	CALL(stat("x", &st));
 	CALL(open("x", O_RDONLY));
@@ -67,6 +67,7 @@ static void look_held(void)
 {
 	NUMBER(fstat(held, &st), st.st_nlink);
 	NUMBER(0, names_in(dup(held)));
+	NUMBER(fchmod(held, 0700), fstat(held, &st) == 0 ? st.st_mode : 0);
 	CALL(fsync(held));
 	CALL(fchdir(held));
 	CALL(fstatvfs(held, &vfs));
