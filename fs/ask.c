@@ -62,6 +62,9 @@ uint64_t fs_ask_as(struct asked *a, const struct message *m)
 	fuse_req_t req = a->req;
 	uint64_t call = node_submit(fs->node, m, a, loop_now());
 
+	a->ino = m->ino;
+	a->set = m->set;
+	a->to = m->attr;
 	told_asks(fs->told, fuse_req_ctx(req)->pid, m);
 	if (call) {
 		/* The answer comes from the loop later, so req and a are still ours. */

@@ -8,6 +8,7 @@
  *	            names.c, files.c, locks.c and xattrs.c
  *	caller.c    who asks
  *	told.c      what the kernel takes names for
+ *	dirs.c      the directories that it knows, should they go
  *	xattr_text.c  the attributes as text
  *	ask.c       a request as a call of the core
  *	answers.c   the core's answers, to the kernel
@@ -28,6 +29,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/caller.h"
+#include "fs/dirs.h"
 #include "fs/notify.h"
 #include "fs/onloss.h"
 #include "fs/options.h"
@@ -58,6 +60,7 @@ struct fs {
 	struct node *node;
 	struct callers *callers;
 	struct told *told;
+	struct dirs *dirs;
 	struct fuse_session *session; /* NULL: not made yet, or ended */
 	struct notify *notify;	      /* NULL: none could be made */
 	struct onloss onloss;
@@ -84,8 +87,10 @@ struct asked {
 	bool setxattr;	  /* SETATTR for setxattr(2), which wants no attributes back */
 	enum xattr xattr; /* GETINFO: which is wanted; XATTR_END: the list */
 	off_t offset;	  /* READDIR */
-	fuse_ino_t ino;	  /* READDIR: of the directory */
-	pid_t maker;	  /* onloss=kill: who makes a held name by this */
+	fuse_ino_t ino;	  /* the request's */
+	uint32_t set;	  /* SETATTR, and what to */
+	struct attr to;
+	pid_t maker;		   /* onloss=kill: who makes a held name by this */
 	struct asked *prev, *next; /* onloss.flushes */
 };
 

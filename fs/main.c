@@ -164,7 +164,8 @@ static int make_node(struct fs *fs)
 	fs->node = node_new(&config, loop_now());
 	fs->callers = callers_new();
 	fs->told = told_new();
-	if (!fs->wire || !fs->node || !fs->callers || !fs->told)
+	fs->dirs = dirs_new();
+	if (!fs->wire || !fs->node || !fs->callers || !fs->told || !fs->dirs)
 		return cannot(fs->options.mountpoint, "out of memory");
 	return 0;
 }
@@ -250,6 +251,7 @@ static void stop(struct fs *fs)
 	node_free(fs->node);
 	callers_free(fs->callers);
 	told_free(fs->told);
+	dirs_free(fs->dirs);
 	wire_free(fs->wire);
 	free(fs->buf.mem);
 	free(fs->interrupts);

@@ -25,18 +25,22 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	fs_ask_as(a, &m);
 }
 
-/* Inode numbers are the cluster's and never used twice: there is nothing to remember or forget. */
+/* Inode numbers are the cluster's and never used twice: but for directories there is nothing to
+ * remember or forget. */
 void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
-	(void)ino;
-	(void)nlookup;
+	struct fs *fs = fuse_req_userdata(req);
+
+	dirs_forget(fs->dirs, ino, nlookup);
 	fuse_reply_none(req);
 }
 
 void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-	(void)count;
-	(void)forgets;
+	struct fs *fs = fuse_req_userdata(req);
+
+	for (size_t i = 0; i < count; i++)
+		dirs_forget(fs->dirs, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -192,7 +196,6 @@ void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		return;
 	a->size = size;
 	a->offset = off;
-	a->ino = ino;
 	/* Offsets 1 and 2 are those after "." and ".."; a cookie c is offset c + 2. */
 	m.start = off > 2 ? off - 2 : 0;
 	fs_ask_as(a, &m);

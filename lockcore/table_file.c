@@ -289,6 +289,8 @@ enum status table_create(struct table *t, const struct table_make *make, struct 
 	enum status status = dir_find(t, make->parent, make->name, &parent, &d);
 
 	assert(!t->restoring);
+	if (status == STATUS_STALE)
+		return STATUS_NO_ENTRY; /* nothing in a directory that is gone, if looked for again */
 	if (status != STATUS_OK)
 		return status;
 	*created = !d;

@@ -11,12 +11,14 @@ static enum status free_place(struct table *t, const struct table_make *make, bo
 	enum status status = dir_find(t, make->parent, make->name, parent, &d);
 
 	assert(!t->restoring);
+	if (status == STATUS_STALE)
+		return STATUS_NO_ENTRY; /* a removed directory takes nothing in */
 	if (status != STATUS_OK)
 		return status;
 	if (d)
 		return STATUS_EXISTS;
 	if (!(*parent)->nlink)
-		return STATUS_NO_ENTRY; /* a removed directory takes nothing in */
+		return STATUS_NO_ENTRY; /* removed, and in use */
 	return new_file && t->files >= t->max_files ? STATUS_NO_SPACE : STATUS_OK;
 }
 
