@@ -161,7 +161,8 @@ static void test_removed_directory_takes_names_in(void **state)
 	assert_ok(remove_as(*state, ROOT_INO, "d", true));
 	assert_int_equal(make_dir(*state, make), STATUS_NO_ENTRY);
 	assert_int_equal(table_create(*state, &make, at(1), &attr, &created), STATUS_NO_ENTRY);
-	assert_int_equal(make_link(*state, file_in(*state, 1, ROOT_INO, "f"), make), STATUS_NO_ENTRY);
+	assert_int_equal(make_link(*state, file_in(*state, 1, ROOT_INO, "f"), make),
+			 STATUS_NO_ENTRY);
 }
 
 static void test_directory_is_opened_written_or_truncated(void **state)
