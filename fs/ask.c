@@ -79,6 +79,11 @@ uint64_t fs_ask_as(struct asked *a, const struct message *m)
 	return call;
 }
 
+uint32_t fs_privilege(fuse_req_t req)
+{
+	return fuse_req_ctx(req)->uid ? OPEN_UNPRIVILEGED : 0;
+}
+
 void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct message *m)
 {
 	struct asked *a = fs_asked_new(req, fi);

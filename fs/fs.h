@@ -100,6 +100,8 @@ struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi);
 /* Submits m for a, which it takes over. Returns the call's number; 0: it is answered already. */
 uint64_t fs_ask_as(struct asked *a, const struct message *m);
 void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct message *m);
+/* OPEN_UNPRIVILEGED or 0: libfuse leaves it to us to clear what a write clears. */
+uint32_t fs_privilege(fuse_req_t req);
 /* Notes in m who asks for something that he will hold: pid, uid, command. */
 void fs_note_caller(fuse_req_t req, struct message *m);
 /* True: the name has more than NAME_MAX_BYTES, and the kernel has been told. */

@@ -64,7 +64,8 @@ void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	struct message m = create_message(req, parent, name, mode);
 
-	m.flags = (fi->flags & O_EXCL ? OPEN_EXCL : 0) | (fi->flags & O_TRUNC ? OPEN_TRUNC : 0);
+	m.flags = (fi->flags & O_EXCL ? OPEN_EXCL : 0) | (fi->flags & O_TRUNC ? OPEN_TRUNC : 0) |
+		  fs_privilege(req);
 	if (!fs_too_long(req, name))
 		fs_ask(req, fi, &m);
 }

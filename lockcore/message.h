@@ -98,7 +98,8 @@ enum message_kind {
 			    idle_ns, ttl_ns */
 	MESSAGE_OPEN,	 /* ino, flags, pid, handle, version */
 	MESSAGE_READ,	 /* ino, start (offset), length */
-	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND), data, version */
+	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND, OPEN_UNPRIVILEGED),
+			    data, version */
 	/* parent, name; flags: UNLINK_DIR for rmdir; token: the highest the node knew at the first
 	   try; target: 0, or only if made by this req (undo); known, uid (who asks), flags: KNOWN_ANY */
 	MESSAGE_UNLINK,
@@ -151,11 +152,13 @@ enum lock_kind { LOCK_FLOCK = 0, LOCK_RANGE = 1 }; /* flock(2); fcntl(2), POSIX 
 enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 
 /* message.flags; the sets do not meet in one kind of message. */
-#define OPEN_EXCL     0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
-#define OPEN_TRUNC    0x02u
-#define OPEN_APPEND   0x04u
-#define OPEN_UNLINKED 0x4000u /* also a file that has lost its name just now */
-#define LOCK_WAIT     0x08u
+#define OPEN_EXCL   0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
+#define OPEN_TRUNC  0x02u
+#define OPEN_APPEND 0x04u
+/* By no superuser: what changes the content takes its set-user and set-group bits (write(2)). */
+#define OPEN_UNPRIVILEGED 0x100000u
+#define OPEN_UNLINKED	  0x4000u /* also a file that has lost its name just now */
+#define LOCK_WAIT	  0x08u
 #define MESSAGE_RETRY                                                                              \
 	0x10u /* an earlier epoch's master may have executed this, and others may have seen it */
 #define RECORD_FULL    0x20u  /* data is the whole content as of attr.version */

@@ -58,7 +58,7 @@ struct table_make {
 	uint64_t req;	 /* of the client; table_unlink can undo by it */
 	uint64_t parent;
 	const char *name;
-	uint32_t flags; /* OPEN_EXCL, OPEN_TRUNC */
+	uint32_t flags; /* OPEN_EXCL, OPEN_TRUNC, OPEN_UNPRIVILEGED */
 	uint32_t mode, uid, gid, pid;
 	const char *command; /* of the process, up to COMMAND_MAX_BYTES of it; NULL: unknown */
 	int64_t idle_ns;     /* table_create without OPEN_EXCL */
