@@ -46,6 +46,7 @@ static void check_queue(const struct table *t, const struct lockset *set)
 static void check_dir(const struct inode *inode)
 {
 	const struct dir *dir = inode->dir;
+	const struct dentry *lost;
 	size_t live = 0;
 	uint32_t subdirs = 0;
 
@@ -61,6 +62,9 @@ static void check_dir(const struct inode *inode)
 		subdirs += d->inode->dir != NULL;
 	}
 	assert(live == dir->live && subdirs == dir->subdirs);
+	DL_FOREACH2 (dir->lost, lost, inode_next)
+		if (!lost->inode)
+			attic_check(lost);
 	assert(inode->ino == ROOT_INO || !inode->dentries ||
 	       !inode_is_below(inode->dentries->parent, inode));
 }
@@ -73,6 +77,7 @@ static void check_last_name(const struct inode *inode)
 	if (!d)
 		return;
 	assert(!inode->nlink && !inode->dir && d->inode == inode && !d->holder);
+	assert(!d->parent || !d->attic_of);
 	if (!d->parent)
 		return;
 	DL_FOREACH2 (d->parent->dir->lost, lost, inode_next)

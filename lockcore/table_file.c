@@ -383,7 +383,10 @@ static void set_times(struct inode *inode, uint32_t set, const struct attr *to, 
 		inode->mtime_ns = set & SET_MTIME_NOW ? now.wall_ns : to->mtime_ns;
 }
 
-/* A touch is a use: it starts the idle time anew (contract 4.3). */
+/* What touch(1) and writing set; a change of mode or owner is no sign of the holder's life. */
+#define TOUCHES (SET_SIZE | SET_ATIME | SET_MTIME)
+
+/* A touch is a use: it starts the idle time and the time-to-live anew (contract 4.3, 4.4). */
 enum status table_setattr(struct table *t, uint64_t ino, uint32_t set, const struct attr *to,
 			  struct moment now, struct attr *out)
 {
@@ -410,7 +413,10 @@ enum status table_setattr(struct table *t, uint64_t ino, uint32_t set, const str
 		inode->gid = to->gid;
 	set_times(inode, set, to, now);
 	inode_changed(inode, now);
-	inode_touched(t, inode, now);
+	if (set & TOUCHES)
+		inode_touched(t, inode, now);
+	else
+		inode_use_changed(t, inode, now);
 	inode_attr(inode, out);
 	return STATUS_OK;
 }

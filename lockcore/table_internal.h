@@ -48,7 +48,15 @@ struct dentry {
 	struct dentry *inode_prev, *inode_next; /* inode.dentries; or dir.lost */
 	struct seen *seen;			/* by whom */
 	struct client *holder;			/* NULL: lives on use */
-	struct dentry *held_prev, *held_next;	/* holder.held */
+	union {
+		struct {
+			struct dentry *held_prev, *held_next; /* holder.held */
+		};
+		struct {			 /* of a lost name (table_attic.c) */
+			struct dentry *attic;	 /* what is in it */
+			struct dentry *attic_of; /* it is in this one */
+		};
+	};
 	uint64_t maker_req;
 	uint32_t maker_pid, maker_uid;
 	uint64_t token;
@@ -324,7 +332,17 @@ void lost_keep(struct table *t, struct inode *inode, struct dentry *d);
 /* The inode is in use (again), or no longer: only then its last name counts. */
 void lost_list(struct table *t, struct inode *inode);
 void lost_unlist(struct inode *inode);
-/* The directory ends. */
+/* The directory ends and has had no name, for want of memory to restore it. */
 void lost_unlist_all(struct dir *dir);
+
+/* table_attic.c */
+/* The directory has lost its last name, d, which is no name of the table any more, and has lost
+ * names in it: d is kept for them. */
+void attic_keep(struct inode *dir, struct dentry *d);
+/* The lost name is no longer in its attic. */
+void attic_take(struct dentry *d);
+/* The directory has got this name, and with it what is in an attic of the same. */
+void attic_adopt(struct inode *dir, const struct dentry *as);
+void attic_check(const struct dentry *attic);
 
 #endif

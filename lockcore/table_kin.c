@@ -25,6 +25,7 @@ void lost_keep(struct table *t, struct inode *inode, struct dentry *d)
 	inode->last_name = d;
 	d->inode = inode;
 	d->holder = NULL;
+	d->attic = d->attic_of = NULL;
 	d->parent = NULL;
 	lost_list(t, inode);
 }
@@ -34,7 +35,7 @@ void lost_list(struct table *t, struct inode *inode)
 	struct dentry *d = inode->last_name;
 	struct inode *parent = d ? inode_find(t, dentry_parent(d)) : NULL;
 
-	if (!parent || !parent->dir || d->parent)
+	if (!parent || !parent->dir || d->parent || d->attic_of)
 		return;
 	d->parent = parent;
 	DL_APPEND2(parent->dir->lost, d, inode_prev, inode_next);
@@ -44,6 +45,8 @@ void lost_unlist(struct inode *inode)
 {
 	struct dentry *d = inode->last_name;
 
+	if (d && d->attic_of)
+		attic_take(d);
 	if (!d || !d->parent)
 		return;
 	DL_DELETE2(d->parent->dir->lost, d, inode_prev, inode_next);
@@ -52,8 +55,10 @@ void lost_unlist(struct inode *inode)
 
 void lost_unlist_all(struct dir *dir)
 {
-	while (dir->lost)
+	while (dir->lost) {
+		assert(dir->lost->inode); /* no attic: it has had no name since the table began */
 		lost_unlist(dir->lost->inode);
+	}
 }
 
 /* ---- Locksets ---- */
@@ -146,7 +151,7 @@ static void join_name(struct table *t, struct inode *inode, const struct dentry 
 	if (!name->parent)
 		return;
 	DL_FOREACH2 (name->parent->dir->lost, lost, inode_next)
-		if (same_name(lost, name))
+		if (lost->inode && same_name(lost, name))
 			share(t, inode, lost->inode);
 	if (name == inode->last_name) {
 		now = dentry_find(t, name->parent->ino, dentry_name(name));

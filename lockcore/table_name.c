@@ -188,6 +188,8 @@ struct dentry *dentry_make(struct table *t, struct inode *parent, const struct t
 		return NULL;
 	dentry_set_maker(t, d, make, plain ? NULL : client, now);
 	dentry_touched(t, d, now);
+	if (inode->dir)
+		attic_adopt(inode, d);
 	take_over_locks(t, inode);
 	inode_use_changed(t, inode, now);
 	dir_touched(parent, now);
@@ -223,7 +225,9 @@ void dentry_unlink(struct table *t, struct dentry *d, struct moment now)
 	dir_remove(parent->dir, d);
 	if (d->holder)
 		DL_DELETE2(d->holder->held, d, held_prev, held_next);
-	if (inode->nlink || inode->dir)
+	if (inode->dir && !inode->nlink && inode->dir->lost)
+		attic_keep(inode, d);
+	else if (inode->nlink || inode->dir)
 		free(d);
 	else
 		lost_keep(t, inode, d);
@@ -251,14 +255,18 @@ void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, stru
 	deadline_clear(&t->lives, &d->life);
 	seen_end(t, d);
 	detach(d, now);
-	if (old->nlink || old->dir) {
+	dentry_set_key(spare, d->parent->ino, dentry_name(d));
+	spare->token = d->token;
+	spare->parent = d->parent;
+	if (old->dir && !old->nlink && old->dir->lost)
+		attic_keep(old, spare);
+	else if (old->nlink || old->dir)
 		free(spare);
-	} else {
-		dentry_set_key(spare, d->parent->ino, dentry_name(d));
-		spare->token = d->token;
+	else
 		lost_keep(t, old, spare);
-	}
 	attach(d, inode);
+	if (inode->dir)
+		attic_adopt(inode, d);
 	inode_put(t, old, now); /* what nobody uses is no kin */
 	take_over_locks(t, inode);
 }

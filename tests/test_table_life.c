@@ -104,6 +104,7 @@ static void test_looking_renews(void **state)
 	assert_ok(table_open(*state, 2, 2, f, 0, at(10), &attr));
 	assert_ok(table_getattr(*state, f, &attr));
 	assert_ok(table_read(*state, f, 0, 1, &data, &len));
+	assert_ok(table_setattr(*state, f, SET_MODE | SET_UID | SET_GID, &attr, at(15), &attr));
 	lock_granted(*state, flock_want(2, f, LOCK_EXCLUSIVE, 0));
 	table_close(*state, 2, 2, at(20));
 	assert_true(table_deadline(*state) == at(TTL_S).boot_ns);

@@ -379,6 +379,18 @@ case_a_file_made_anew_forgets_who_holds_its_name() {
 	want EAGAIN q flock 0 ex nb
 }
 
+case_a_directory_made_anew_forgets_who_holds_its_names() {
+	mkdir "$T/a/dir"
+	client p a
+	want ok p open 0 bc "$T/a/dir/lock"
+	want ok p flock 0 ex
+	rm -r "$T/b/dir"
+	mkdir "$T/b/dir"
+	! flock -n "$T/b/dir/lock" true || fail "two hold dir/lock"
+	want ok p flock 0 un
+	flock -n "$T/b/dir/lock" true || fail "nobody holds dir/lock"
+}
+
 case_a_dead_process_keeps_its_lock() {
 	local i killed
 	for i in 1 2 3; do
