@@ -260,7 +260,7 @@ static void take_over(struct sim *s, struct name *n, struct life *own, const str
 	struct life *l, *met = NULL, *unheard = NULL, own_was = *own;
 
 	DL_FOREACH (n->lives, l) {
-		if (l != own && l->ino == ino && !l->told)
+		if (l != own && l->ino == ino && !l->told && !is_over(s, l, r->begun))
 			met = l;
 		if (l != own && !l->ino)
 			unheard = l;
