@@ -102,6 +102,7 @@ struct machine {
 	struct event *wake;
 	struct event *deferred; /* what happened to it while it was paused */
 	unsigned spins;
+	bool stop_midway; /* stories: pause at the next moment between looking and telling */
 };
 
 struct request;
@@ -129,6 +130,7 @@ struct sim_master {
 	bool comes_back;	  /* once it has left */
 	struct engine_op running; /* in the store; id 0: none */
 	unsigned told[MASTER_EVENT_STRANGER + 1];
+	uint64_t said; /* ordered messages, repeats too */
 	unsigned steps;
 	bool midway;
 	bool astray; /* as of a node */
@@ -141,6 +143,7 @@ struct net_link {
 	bool blocked[2];     /* to the master, to the node: silently lost */
 	bool want;	     /* should be connected */
 	int64_t order_ns[2]; /* FIFO unless delays are a fault */
+	int64_t slow_ns[2];  /* stories: so much longer than hold_ns */
 };
 
 /* What the store held at a takeover, for it to be put back to. */
