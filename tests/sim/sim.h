@@ -10,7 +10,7 @@
  *	sim_request.c  requests of programs, each answered exactly once
  *	sim_program.c  programs that lock, write, remove, get interrupted and die (I12: holders know their token)
  *	sim_history.c  what programs saw, against what a file system may show (I2, I11)
- *	sim_names.c    the same for the root's names
+ *	sim_names.c    the same for the root's names, and sim_lives.c, what is certain of them
  *	sim_locks.c    and for locks: refusals, queues, interrupts
  *	sim_check.c    the invariants, in true time (protocol.md I1 to I10, contract 2.4)
  *	sim_faults.c   the faults, each with its end
@@ -182,7 +182,7 @@ struct sim {
 	struct store store;
 	struct history *history;
 	struct claim *claims; /* sim_locks.c */
-	struct name *names;   /* sim_names.c */
+	struct name *names;   /* sim_lives.c */
 	struct use *uses;
 	unsigned faults; /* that may happen now */
 	bool programs_stop;
@@ -324,6 +324,9 @@ void names_begin(struct sim *s, struct request *r);
 void names_end(struct sim *s, struct request *r);
 /* Nobody will hear what became of it. */
 void names_abandon(struct sim *s, struct request *r);
+
+/* ---- sim_lives.c ---- */
+
 void names_closed(struct sim *s, size_t node, uint64_t handle);
 void names_freed(struct sim *s, const char *id);
 void names_free(struct sim *s);
