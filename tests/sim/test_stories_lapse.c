@@ -351,6 +351,72 @@ static void test_reclaim_after_two_restarts(void **state)
 	}
 }
 
+/*
+ * Two masters; node 0 has first said HELLO to the one that does not lead (*standby), which hears it
+ * so late.
+ */
+static struct sim *say_hello_late(int64_t late, size_t *standby)
+{
+	struct sim *s = story_begin_with((struct sim_config){.nodes = 0, .masters = 2, .seed = 1});
+	struct net_link *slow, *dead;
+
+	sim_run_for(s, NS_PER_SEC);
+	assert_true(serving(s) < 2);
+	*standby = !serving(s);
+	slow = &s->links[0][*standby];
+	dead = &s->links[0][!*standby];
+	slow->slow_ns[0] = late;
+	dead->blocked[0] = true;
+	s->config.nodes = 3;
+	for (size_t i = 0; i < 3; i++)
+		sim_start_node(s, i);
+	sim_run_for(s, NS_PER_SEC);
+	slow->slow_ns[0] = slow->order_ns[0] = 0; /* what follows overtakes it */
+	dead->blocked[0] = false;
+	sim_run_for(s, NS_PER_SEC);
+	assert_true(node_is_open(s->nodes[0].node));
+	return s;
+}
+
+static void cut_off(struct sim *s, size_t master, bool cut)
+{
+	s->links[0][master].blocked[0] = s->links[0][master].blocked[1] = cut;
+}
+
+/* It has taken over the others. */
+static bool has_opened_one(struct sim *s, void *master)
+{
+	return s->masters[*(size_t *)master].told[MASTER_EVENT_OPENED] > 0;
+}
+
+/*
+ * By then it leads, has heard what node 0 reclaims, and has given it to another. It takes the HELLO
+ * for the beginning of a session, and node 0, whose clock stood still, takes that for its own.
+ */
+static void test_late_hello_revives_a_freed_session(void **state)
+{
+	size_t m;
+	struct sim *s = say_hello_late(4 * STORY_LEASE_NS, &m);
+	struct door d = shut_door(s);
+
+	sim_crash_master(s, !m);
+	sim_run_for(s, TL + 3 * NS_PER_SEC);
+	assert_true(master_is_serving(s->masters[m].master));
+	cut_off(s, m, true);
+	machine_set_rate(s, machine_of_node(0), 0);
+	s->nodes[0].astray = true;
+	assert_int_equal(story_wait(s, d.wait, 11 * NS_PER_SEC)->status, STATUS_OK);
+	assert_true(sim_run_until(s, has_opened_one, &m, 4 * STORY_LEASE_NS));
+	machine_set_rate(s, machine_of_node(0), 1000000);
+	cut_off(s, m, false);
+	sim_node_loop(s, 0);
+	sim_run_for(s, 2 * STORY_LEASE_NS);
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_LAPSED], 1);
+	assert_int_equal(story_write(s, &d.f[0], "x"), STATUS_LAPSED);
+	assert_true(node_is_open(s->nodes[0].node));
+	story_end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_suspend_within_the_lease_costs_something),
 		cmocka_unit_test(test_reclaim_after_expiry_and_restart),
 		cmocka_unit_test(test_reclaim_after_two_restarts),
+		cmocka_unit_test(test_late_hello_revives_a_freed_session),
 	};
 
 	cmocka_set_test_filter(getenv("CMOCKA_TEST_FILTER"));
