@@ -62,8 +62,11 @@ void fs_reply_attr(fuse_req_t req, const struct attr *attr)
 void fs_reply_entry(fuse_req_t req, const struct attr *attr)
 {
 	struct fuse_entry_param entry = as_entry(attr);
+	struct fs *fs = fuse_req_userdata(req);
 
-	fuse_reply_entry(req, &entry);
+	/* What stands in for a directory has never been one. */
+	if (fuse_reply_entry(req, &entry) == 0 && attr->ino < NOTIFY_STAND_INS)
+		dirs_told(fs->dirs, attr);
 }
 
 /* A caller that is gone already (ENOENT) will never release the file: we do. */
@@ -176,10 +179,20 @@ static void answer_testlock(const struct asked *a, const struct node_answer *ans
 	fuse_reply_lock(a->req, &lock);
 }
 
+static void answer_lookup(struct fs *fs, const struct asked *a, const struct node_answer *answer)
+{
+	struct attr attr = answer->reply->attr;
+
+	attr.ino = told_answer(fs->told, a->tid, a->look, &attr);
+	fs_reply_entry(a->req, &attr);
+}
+
 static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *answer)
 {
 	switch (answer->kind) {
 	case MESSAGE_LOOKUP:
+		answer_lookup(fs, a, answer);
+		break;
 	case MESSAGE_MKDIR:
 	case MESSAGE_SYMLINK:
 	case MESSAGE_LINK:
@@ -187,6 +200,7 @@ static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *
 		break;
 	case MESSAGE_GETATTR:
 	case MESSAGE_SETATTR:
+		dirs_seen(fs->dirs, &answer->reply->attr);
 		if (a->setxattr)
 			fuse_reply_err(a->req, 0);
 		else
@@ -227,6 +241,24 @@ static void remember_stale(struct fs *fs, const struct asked *a)
 	fs->stale_next = (fs->stale_next + 1) % FS_STALE_OPENS;
 }
 
+/*
+ * A directory that is gone, where a program still is, or which it has looked up before it went: as on
+ * other file systems it has attributes, and nothing else. False: it is none.
+ */
+static bool answer_gone(struct fs *fs, const struct asked *a, const struct node_answer *answer)
+{
+	struct attr attr;
+	bool is = false;
+
+	if (answer->status == STATUS_STALE && answer->kind == MESSAGE_GETATTR)
+		is = dirs_gone(fs->dirs, a->ino, &attr);
+	if (answer->status == STATUS_STALE && answer->kind == MESSAGE_SETATTR && !a->setxattr)
+		is = dirs_change_gone(fs->dirs, a->ino, a->set, &a->to, loop_now().wall_ns, &attr);
+	if (is)
+		fs_reply_attr(a->req, &attr);
+	return is;
+}
+
 /* close(2) succeeds whatever became of the locks: they are gone in any case (contract 6.1). */
 void fs_answer(struct fs *fs, const struct node_answer *answer)
 {
@@ -242,9 +274,13 @@ void fs_answer(struct fs *fs, const struct node_answer *answer)
 		free(a); /* the kernel has its answer */
 		return;
 	}
+	if (answer->status == STATUS_CHANGED)
+		told_changed(fs->told, a->tid);
+	else if (answer->status != STATUS_OK && answer->kind == MESSAGE_LOOKUP)
+		told_answer(fs->told, a->tid, a->look, NULL);
 	if (answer->status == STATUS_OK)
 		answer_ok(fs, a, answer);
-	else
+	else if (!answer_gone(fs, a, answer))
 		fuse_reply_err(a->req, a->flush ? 0 : errors_errno(answer->kind, answer->status));
 	free(a);
 }

@@ -49,18 +49,23 @@ struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi)
 		return NULL;
 	}
 	a->req = req;
+	a->tid = fuse_req_ctx(req)->pid;
 	if (fi)
 		a->fi = *fi;
 	return a;
 }
 
 /* Takes a over. */
-void fs_ask_as(struct asked *a, const struct message *m)
+uint64_t fs_ask_as(struct asked *a, const struct message *m)
 {
 	struct fs *fs = fuse_req_userdata(a->req);
 	fuse_req_t req = a->req;
 	uint64_t call = node_submit(fs->node, m, a, loop_now());
 
+	a->ino = m->ino;
+	a->set = m->set;
+	a->to = m->attr;
+	told_asks(fs->told, fuse_req_ctx(req)->pid, m);
 	if (call) {
 		/* The answer comes from the loop later, so req and a are still ours. */
 		fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)call);
@@ -71,6 +76,12 @@ void fs_ask_as(struct asked *a, const struct message *m)
 		fuse_reply_err(req, errors_errno(m->kind, STATUS_NO_MEMORY));
 		free(a);
 	}
+	return call;
+}
+
+uint32_t fs_privilege(fuse_req_t req)
+{
+	return fuse_req_ctx(req)->uid ? OPEN_UNPRIVILEGED : 0;
 }
 
 void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct message *m)

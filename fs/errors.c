@@ -28,6 +28,7 @@ static const struct row table[STATUS_MAX + 1] = {
 	[STATUS_INTERRUPTED] = {EINTR, EINTR},
 	[STATUS_NO_MASTER] = {ENOLCK, EIO},
 	[STATUS_LAPSED] = {EIO, EIO},
+	[STATUS_CHANGED] = {ESTALE, ESTALE}, /* the kernel looks again, once (told.h) */
 };
 
 /*

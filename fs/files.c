@@ -88,16 +88,12 @@ void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct message m = {
 		.kind = MESSAGE_OPEN,
 		.ino = ino,
-		.flags = (fi->flags & O_TRUNC ? OPEN_TRUNC : 0) |
+		.flags = (fi->flags & O_TRUNC ? OPEN_TRUNC : 0) | fs_privilege(req) |
 			 (is_second_try(fuse_req_userdata(req), tid) ? OPEN_UNLINKED : 0),
 		.pid = (uint32_t)tid,
 	};
-	struct asked *a = fs_asked_new(req, fi);
 
-	if (!a)
-		return;
-	a->tid = tid;
-	fs_ask_as(a, &m);
+	fs_ask(req, fi, &m);
 }
 
 void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -130,7 +126,7 @@ void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		.ino = ino,
 		.handle = fi->fh,
 		.start = off,
-		.flags = fi->flags & O_APPEND ? OPEN_APPEND : 0,
+		.flags = (fi->flags & O_APPEND ? OPEN_APPEND : 0) | fs_privilege(req),
 		.data = buf,
 		.data_len = size < CONTENT_MAX_BYTES ? size : CONTENT_MAX_BYTES,
 	};

@@ -7,6 +7,8 @@
  *	requests.c  what is agreed with the kernel, and the table of its requests, which are in
  *	            names.c, files.c, locks.c and xattrs.c
  *	caller.c    who asks
+ *	told.c      what the kernel takes names for
+ *	dirs.c      the directories that it knows, should they go
  *	xattr_text.c  the attributes as text
  *	ask.c       a request as a call of the core
  *	answers.c   the core's answers, to the kernel
@@ -27,9 +29,11 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/caller.h"
+#include "fs/dirs.h"
 #include "fs/notify.h"
 #include "fs/onloss.h"
 #include "fs/options.h"
+#include "fs/told.h"
 #include "fs/xattr_text.h"
 #include "lockcore/node.h"
 #include "transport/endpoint.h"
@@ -55,6 +59,8 @@ struct fs {
 	struct endpoint *endpoints[NODE_MASTERS_MAX];
 	struct node *node;
 	struct callers *callers;
+	struct told *told;
+	struct dirs *dirs;
 	struct fuse_session *session; /* NULL: not made yet, or ended */
 	struct notify *notify;	      /* NULL: none could be made */
 	struct onloss onloss;
@@ -72,7 +78,8 @@ struct fs {
 struct asked {
 	fuse_req_t req;
 	struct fuse_file_info fi;
-	pid_t tid;	  /* OPEN: who asks */
+	pid_t tid;	  /* who asks */
+	uint64_t look;	  /* LOOKUP: told.h */
 	size_t size;	  /* READ, READDIR, GETINFO: at most so many bytes; WRITE: how many */
 	bool make_only;	  /* CREATE for mknod(2): nobody keeps the handle */
 	bool flush;	  /* LOCK for the close of a descriptor */
@@ -80,17 +87,21 @@ struct asked {
 	bool setxattr;	  /* SETATTR for setxattr(2), which wants no attributes back */
 	enum xattr xattr; /* GETINFO: which is wanted; XATTR_END: the list */
 	off_t offset;	  /* READDIR */
-	fuse_ino_t ino;	  /* READDIR: of the directory */
-	pid_t maker;	  /* onloss=kill: who makes a held name by this */
+	fuse_ino_t ino;	  /* the request's */
+	uint32_t set;	  /* SETATTR, and what to */
+	struct attr to;
+	pid_t maker;		   /* onloss=kill: who makes a held name by this */
 	struct asked *prev, *next; /* onloss.flushes */
 };
 
 /* ask.c */
 /* NULL: no memory, and the kernel has been told. fi is copied; it may be NULL. */
 struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi);
-/* Submits m for a, which it takes over. */
-void fs_ask_as(struct asked *a, const struct message *m);
+/* Submits m for a, which it takes over. Returns the call's number; 0: it is answered already. */
+uint64_t fs_ask_as(struct asked *a, const struct message *m);
 void fs_ask(fuse_req_t req, const struct fuse_file_info *fi, const struct message *m);
+/* OPEN_UNPRIVILEGED or 0: libfuse leaves it to us to clear what a write clears. */
+uint32_t fs_privilege(fuse_req_t req);
 /* Notes in m who asks for something that he will hold: pid, uid, command. */
 void fs_note_caller(fuse_req_t req, struct message *m);
 /* True: the name has more than NAME_MAX_BYTES, and the kernel has been told. */

@@ -70,13 +70,15 @@ void fs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 /*
  * Every close of a descriptor: the process gives up its fcntl locks on the file, whichever
  * descriptor they were taken through. Mostly there are none, and then the master need not hear of
- * it.
+ * it. A close cannot be interrupted, not even by SIGKILL, whose end it is on the way to: so it is
+ * given no more time than a call that a signal has come for. The release is sent in any case.
  */
 void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	struct message m = lock_message(ino, fi, LOCK_RANGE, LOCK_NONE);
 	struct asked *a;
+	uint64_t call;
 
 	if (!node_owns_ranges(fs->node, fi->fh, fi->lock_owner)) {
 		fuse_reply_err(req, 0);
@@ -86,5 +88,7 @@ void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!a)
 		return;
 	a->flush = true;
-	fs_ask_as(a, &m);
+	call = fs_ask_as(a, &m);
+	if (call)
+		node_interrupt(fs->node, call, loop_now());
 }

@@ -163,7 +163,9 @@ static int make_node(struct fs *fs)
 	fs->wire = wire_new();
 	fs->node = node_new(&config, loop_now());
 	fs->callers = callers_new();
-	if (!fs->wire || !fs->node || !fs->callers)
+	fs->told = told_new();
+	fs->dirs = dirs_new();
+	if (!fs->wire || !fs->node || !fs->callers || !fs->told || !fs->dirs)
 		return cannot(fs->options.mountpoint, "out of memory");
 	return 0;
 }
@@ -248,6 +250,8 @@ static void stop(struct fs *fs)
 	fuse_session_destroy(fs->session);
 	node_free(fs->node);
 	callers_free(fs->callers);
+	told_free(fs->told);
+	dirs_free(fs->dirs);
 	wire_free(fs->wire);
 	free(fs->buf.mem);
 	free(fs->interrupts);

@@ -13,24 +13,34 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct message m = {.kind = MESSAGE_LOOKUP, .parent = parent, .name = name};
 
-	if (fs_own_lookup(req, parent, name))
+	struct fs *fs = fuse_req_userdata(req);
+	struct asked *a;
+
+	if (fs_own_lookup(req, parent, name) || fs_too_long(req, name))
 		return;
-	if (!fs_too_long(req, name))
-		fs_ask(req, NULL, &m);
+	a = fs_asked_new(req, NULL);
+	if (!a)
+		return;
+	a->look = told_look(fs->told, a->tid, parent, name);
+	fs_ask_as(a, &m);
 }
 
-/* Inode numbers are the cluster's and never used twice: there is nothing to remember or forget. */
+/* Inode numbers are the cluster's and never used twice: but for directories there is nothing to
+ * remember or forget. */
 void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
-	(void)ino;
-	(void)nlookup;
+	struct fs *fs = fuse_req_userdata(req);
+
+	dirs_forget(fs->dirs, ino, nlookup);
 	fuse_reply_none(req);
 }
 
 void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-	(void)count;
-	(void)forgets;
+	struct fs *fs = fuse_req_userdata(req);
+
+	for (size_t i = 0; i < count; i++)
+		dirs_forget(fs->dirs, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -54,7 +64,8 @@ void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	struct message m = create_message(req, parent, name, mode);
 
-	m.flags = (fi->flags & O_EXCL ? OPEN_EXCL : 0) | (fi->flags & O_TRUNC ? OPEN_TRUNC : 0);
+	m.flags = (fi->flags & O_EXCL ? OPEN_EXCL : 0) | (fi->flags & O_TRUNC ? OPEN_TRUNC : 0) |
+		  fs_privilege(req);
 	if (!fs_too_long(req, name))
 		fs_ask(req, fi, &m);
 }
@@ -84,17 +95,20 @@ void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, uint32_t flags)
 {
+	struct fs *fs = fuse_req_userdata(req);
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct message m = {
 		.kind = MESSAGE_UNLINK,
 		.parent = parent,
 		.name = name,
 		.flags = flags,
+		.uid = ctx->uid,
 	};
 
-	if (fs_own_remove(req, parent, name))
+	if (fs_own_remove(req, parent, name) || fs_too_long(req, name))
 		return;
-	if (!fs_too_long(req, name))
-		fs_ask(req, NULL, &m);
+	told_fill(fs->told, ctx->pid, &m);
+	fs_ask(req, NULL, &m);
 }
 
 void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -146,6 +160,7 @@ void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	       const char *newname, unsigned int flags)
 {
 	struct message m = create_message(req, parent, name, 0);
+	struct fs *fs = fuse_req_userdata(req);
 
 	if (flags & ~(unsigned)RENAME_NOREPLACE) {
 		fuse_reply_err(req, EINVAL);
@@ -155,8 +170,10 @@ void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	m.target = newparent;
 	m.name2 = newname;
 	m.flags = flags & RENAME_NOREPLACE ? MOVE_NOREPLACE : 0;
-	if (!fs_too_long(req, name) && !fs_too_long(req, newname))
-		fs_ask(req, NULL, &m);
+	if (fs_too_long(req, name) || fs_too_long(req, newname))
+		return;
+	told_fill(fs->told, fuse_req_ctx(req)->pid, &m);
+	fs_ask(req, NULL, &m);
 }
 
 /* A symbolic link's content is its target. */
@@ -180,7 +197,6 @@ void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		return;
 	a->size = size;
 	a->offset = off;
-	a->ino = ino;
 	/* Offsets 1 and 2 are those after "." and ".."; a cookie c is offset c + 2. */
 	m.start = off > 2 ? off - 2 : 0;
 	fs_ask_as(a, &m);

@@ -203,6 +203,48 @@ static void exec_link(struct master *m, struct session *s, const struct message 
 	reply_changed(m, s, msg, &r, status);
 }
 
+/*
+ * Does the name that is to go still stand for what the node's kernel has under it? The kernel removes
+ * that, or moves it, as soon as it hears of the success.
+ */
+static enum status as_known(struct master *m, const struct message *msg)
+{
+	bool any = (msg->flags & KNOWN_ANY) != 0;
+
+	if (!msg->known && !any)
+		return STATUS_OK;
+	return table_expect(m->table, msg->parent, msg->name ? msg->name : "", msg->known, any,
+			    msg->uid);
+}
+
+/* The same of the place that a name is moved to: free, if nothing is known. */
+static enum status place_as_known(struct master *m, const struct message *msg)
+{
+	bool any = (msg->flags & KNOWN_ANY) != 0 || !msg->known2;
+	enum status status;
+
+	if (msg->flags & MOVE_NOREPLACE)
+		return STATUS_OK; /* nothing goes */
+	status = table_expect(m->table, msg->target, msg->name2 ? msg->name2 : "", msg->known2, any,
+			      msg->uid);
+	if (status == STATUS_NO_ENTRY)
+		return any ? STATUS_OK : STATUS_CHANGED;
+	return status;
+}
+
+static enum status move(struct master *m, const struct message *msg, const struct table_make *make,
+			struct moment now, struct attr *out, struct attr *replaced)
+{
+	enum status status = as_known(m, msg);
+
+	if (status == STATUS_OK)
+		status = place_as_known(m, msg);
+	if (status == STATUS_OK)
+		status = table_rename(m->table, msg->parent, msg->name ? msg->name : "", make,
+				      (msg->flags & MOVE_NOREPLACE) != 0, now, out, replaced);
+	return status;
+}
+
 static void exec_rename(struct master *m, struct session *s, const struct message *msg,
 			struct moment now)
 {
@@ -218,8 +260,7 @@ static void exec_rename(struct master *m, struct session *s, const struct messag
 	else if (named_since(m, msg))
 		status = STATUS_NO_ENTRY;
 	else
-		status = table_rename(m->table, msg->parent, msg->name ? msg->name : "", &make,
-				      (msg->flags & MOVE_NOREPLACE) != 0, now, &r.attr, &replaced);
+		status = move(m, msg, &make, now, &r.attr, &replaced);
 	if (status == STATUS_OK && replaced.ino)
 		lost_name(m, s, &replaced, &r);
 	if (status == STATUS_OK)
@@ -269,9 +310,11 @@ static void exec_unlink(struct master *m, struct session *s, const struct messag
 	enum status status = STATUS_OK;
 
 	if (msg->target || !named_since(m, msg)) {
-		status = table_unlink(m->table, msg->parent, msg->name ? msg->name : "",
-				      (msg->flags & UNLINK_DIR) != 0, s->instance, msg->target, now,
-				      &r.attr);
+		status = msg->target ? STATUS_OK : as_known(m, msg);
+		if (status == STATUS_OK)
+			status = table_unlink(m->table, msg->parent, msg->name ? msg->name : "",
+					      (msg->flags & UNLINK_DIR) != 0, s->instance,
+					      msg->target, now, &r.attr);
 		if (status == STATUS_OK)
 			lost_name(m, s, &r.attr, &r);
 	}

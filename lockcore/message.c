@@ -6,7 +6,7 @@
 #include "lockcore/message.h"
 
 /* An upper bound of a message's fixed-size fields in the wire's encoding, tags included. */
-#define FIXED_FIELDS_BOUND 540
+#define FIXED_FIELDS_BOUND 564
 /* The same of one directory entry, without its name. */
 #define ENTRY_FIELDS_BOUND 32
 /* And of one link. */
@@ -190,6 +190,7 @@ const char *status_name(enum status status)
 		"INTERRUPTED",
 		"NO_MASTER",
 		"LAPSED",
+		"CHANGED",
 	};
 
 	_Static_assert(sizeof(names) / sizeof(*names) == STATUS_MAX + 1, "statuses");

@@ -62,7 +62,8 @@ enum status {
 	STATUS_INTERRUPTED, /* the node: a signal ended the wait */
 	STATUS_NO_MASTER,   /* the node: no master answered within timeo (contract 6.3) */
 	STATUS_LAPSED,	    /* the node: the lease under this descriptor is gone (contract 6.1) */
-	STATUS_MAX = STATUS_LAPSED,
+	STATUS_CHANGED,	    /* the name is another file's than the asker knows: look again */
+	STATUS_MAX = STATUS_CHANGED,
 };
 
 /*
@@ -97,15 +98,16 @@ enum message_kind {
 			    idle_ns, ttl_ns */
 	MESSAGE_OPEN,	 /* ino, flags, pid, handle, version */
 	MESSAGE_READ,	 /* ino, start (offset), length */
-	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND), data, version */
+	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND, OPEN_UNPRIVILEGED),
+			    data, version */
 	/* parent, name; flags: UNLINK_DIR for rmdir; token: the highest the node knew at the first
-	   try; target: 0, or only if made by this req (undo) */
+	   try; target: 0, or only if made by this req (undo); known, uid (who asks), flags: KNOWN_ANY */
 	MESSAGE_UNLINK,
 	MESSAGE_MKDIR,	 /* parent, name, mode, uid, gid, pid, command, ttl_ns */
 	MESSAGE_SYMLINK, /* the same, data: what it points to */
 	MESSAGE_LINK,	 /* ino, parent, name, uid, pid, command, ttl_ns, version */
-	/* parent, name, target (new parent), name2, flags, uid, pid, command, ttl_ns; token as of
-	   UNLINK */
+	/* parent, name, target (new parent), name2, flags, uid, pid, command, ttl_ns; token, known and
+	   KNOWN_ANY as of UNLINK; known2 */
 	MESSAGE_RENAME,
 	MESSAGE_READDIR, /* ino, start (cookie to go on after) */
 	MESSAGE_STATFS,
@@ -150,11 +152,13 @@ enum lock_kind { LOCK_FLOCK = 0, LOCK_RANGE = 1 }; /* flock(2); fcntl(2), POSIX 
 enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 
 /* message.flags; the sets do not meet in one kind of message. */
-#define OPEN_EXCL     0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
-#define OPEN_TRUNC    0x02u
-#define OPEN_APPEND   0x04u
-#define OPEN_UNLINKED 0x4000u /* also a file that has lost its name just now */
-#define LOCK_WAIT     0x08u
+#define OPEN_EXCL   0x01u /* O_EXCL: the name must be new, and is held (contract 4.1) */
+#define OPEN_TRUNC  0x02u
+#define OPEN_APPEND 0x04u
+/* By no superuser: what changes the content takes its set-user and set-group bits (write(2)). */
+#define OPEN_UNPRIVILEGED 0x100000u
+#define OPEN_UNLINKED	  0x4000u /* also a file that has lost its name just now */
+#define LOCK_WAIT	  0x08u
 #define MESSAGE_RETRY                                                                              \
 	0x10u /* an earlier epoch's master may have executed this, and others may have seen it */
 #define RECORD_FULL    0x20u  /* data is the whole content as of attr.version */
@@ -167,6 +171,11 @@ enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 #define WATCH_ALL      0x20000u /* SEEN: the session is to hear of what others make, too */
 #define UNLINK_DIR     0x1000u	/* rmdir(2) */
 #define MOVE_NOREPLACE 0x2000u	/* RENAME: the new name must be free */
+/*
+ * UNLINK, RENAME: `known` or `known2` is not what the asker insists on. Whatever the name stands for
+ * may lose it, if the sticky bit lets uid take it away.
+ */
+#define KNOWN_ANY      0x80000u
 #define RECORD_VOUCHED 0x800u	/* the sender keeps the record until it hears FORGET */
 #define TTL_CREATE     0x20000u /* SETATTR of a ttl: there must be none (XATTR_CREATE) */
 #define TTL_REPLACE    0x40000u /* there must be one (XATTR_REPLACE, and its removal) */
@@ -275,6 +284,11 @@ struct message {
 	uint64_t handle; /* an open; numbered by the node, never used twice by an instance */
 	uint64_t owner;	 /* lock owner as the node's kernel names it */
 	uint64_t target;
+	/*
+	 * Inode of `name`, or of `name2`, as the asker has checked it and will treat it: if it is another's now,
+	 * STATUS_CHANGED. 0: not known, or known to be free.
+	 */
+	uint64_t known, known2;
 	uint64_t version;
 	uint64_t token;
 	uint64_t ticket; /* place in a queue: of two waiters the lower came first */

@@ -300,6 +300,20 @@ uint64_t node_submit(struct node *n, const struct message *request, void *cookie
 
 /* ---- Giving up ---- */
 
+/*
+ * Nobody can tell any more which of its ranges the owner has in the file: better none, so that he
+ * does not go on with what others may share. He is told so by this very answer, of whatever he asks
+ * there. Nobody else loses anything.
+ */
+static void lose_ranges(struct node *n, const struct message *m)
+{
+	struct call *c;
+
+	while ((c = lock_first_asked(n, m)))
+		answer(n, c, STATUS_LAPSED);
+	kept_lose_ranges(n, m);
+}
+
 /* Sends what undoes a request that was sent and whose reply nobody will wait for. */
 static void undo(struct node *n, const struct call *c)
 {
@@ -307,7 +321,7 @@ static void undo(struct node *n, const struct call *c)
 	struct message close = {.kind = MESSAGE_CLOSE, .handle = m->handle};
 
 	if (m->kind == MESSAGE_LOCK && c->weakened)
-		n->doomed = true; /* what is ours nobody can tell: better nothing */
+		lose_ranges(n, m);
 	else if (m->kind == MESSAGE_LOCK)
 		kept_undo_lock(n, m);
 	if (makes_held_name(m)) {
@@ -332,7 +346,7 @@ static void give_up(struct node *n, struct call *c, enum status status)
 	struct call *next = c->next;
 
 	if (n->state == NODE_OPEN && c->sent) {
-		answer(n, c, status);
+		answer(n, c, c->weakened ? STATUS_LAPSED : status);
 		if (changes_file(c->request))
 			leave_behind(n, c->request, c->req, next);
 		if (rule(RULE_GIVEN_UP_IS_UNDONE))
@@ -354,7 +368,9 @@ static void hurry(struct node *n, struct call *c, struct moment now)
 /*
  * Rule 13: what the master has decided by the time it hears of the signal stands, so that whoever is
  * told EINTR knows that the lock is free of him on every node (contract 2.1, 5.3). Whom no master
- * can hear gets his answer at once, and a silent one has NODE_PATIENCE.
+ * can hear gets his answer at once, and a silent one has NODE_PATIENCE. Without the verdict an owner
+ * who would share what he has exclusively may do so already, and cannot be told EINTR: he loses his
+ * ranges, which is what patience is worth having for in his case even if the link is down.
  */
 static void interrupt_wait(struct node *n, struct call *c, struct moment now)
 {
@@ -365,10 +381,14 @@ static void interrupt_wait(struct node *n, struct call *c, struct moment now)
 	}
 	if (!c->cancelled)
 		ask_to_cancel(n, c);
-	if (!c->weakened)
-		hurry(n, c, now);
+	hurry(n, c, now);
 }
 
+/*
+ * Whoever is told EINTR of a change that cannot be undone (a removal, a move, a write) does not know
+ * whether it was done or will be: on every file system that has its files elsewhere. The alternative
+ * is a process that nobody can end.
+ */
 void node_interrupt(struct node *n, uint64_t call, struct moment now)
 {
 	struct call *c;
@@ -377,8 +397,6 @@ void node_interrupt(struct node *n, uint64_t call, struct moment now)
 	HASH_FIND(hh, n->calls, &call, sizeof(call), c);
 	if (!c || c->settled)
 		return;
-	if (c->request->kind == MESSAGE_RENAME)
-		return; /* a move that nobody heard of could not be undone */
 	c->late = STATUS_INTERRUPTED;
 	if (c->request->kind == MESSAGE_LOCK && (c->request->flags & LOCK_WAIT))
 		interrupt_wait(n, c, now);
@@ -423,11 +441,18 @@ void node_calls_lapse(struct node *n)
 
 /* ---- What the master says ---- */
 
-void node_queued(struct node *n, const struct message *m)
+static struct call *find_call(struct node *n, uint64_t req)
 {
 	struct call *c;
 
-	HASH_FIND(hh, n->calls, &m->req, sizeof(m->req), c);
+	HASH_FIND(hh, n->calls, &req, sizeof(req), c);
+	return c;
+}
+
+void node_queued(struct node *n, const struct message *m)
+{
+	struct call *c = find_call(n, m->req);
+
 	if (!c || c->settled || c->request->kind != MESSAGE_LOCK)
 		return;
 	c->ticket = m->ticket;
@@ -444,11 +469,14 @@ static void note_tokens(struct node *n, const struct message *m)
 			n->token_seen = m->links[i].token;
 }
 
-/* What was to be downgraded stays as it was, if the master still knows it so. */
+/*
+ * What was to be downgraded stays as it was, if the master still knows it so. If it was reclaimed as
+ * done, others may have it by now, and all is lost, this call being answered by it.
+ */
 static void refused(struct node *n, struct call *c)
 {
-	if (c->reclaimed_weak)
-		n->doomed = true; /* the program has it, and others may: better nobody here */
+	if (c->reclaimed_weak && !c->settled)
+		lose_ranges(n, c->request);
 	else
 		kept_strengthen(n, c->request, c->weakened);
 }
@@ -456,9 +484,8 @@ static void refused(struct node *n, struct call *c)
 void node_reply(struct node *n, struct message **slot, struct moment now)
 {
 	const struct message *m = *slot;
-	struct call *c;
+	struct call *c = find_call(n, m->req);
 
-	HASH_FIND(hh, n->calls, &m->req, sizeof(m->req), c);
 	if (!c)
 		return;
 	note_tokens(n, m);
@@ -466,6 +493,8 @@ void node_reply(struct node *n, struct message **slot, struct moment now)
 		kept_apply(n, c->request, m);
 	else
 		refused(n, c);
+	if (!find_call(n, m->req))
+		return; /* answered by that */
 	sight_reply(n, c->request, m, c->settled);
 	if (c->settled) {
 		kept_trim(n, m->attr.ino);

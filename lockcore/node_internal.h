@@ -227,5 +227,9 @@ void kept_release(struct node *n, const struct message *request, struct range **
 void kept_strengthen(struct node *n, const struct message *request, const struct range *weakened);
 /* Sends what puts the master's view of a given-up lock request back to ours. */
 void kept_undo_lock(struct node *n, const struct message *request);
+/* The owner's first request of that kind in the file that is not answered; NULL: there is none. */
+struct call *lock_first_asked(struct node *n, const struct message *like);
+/* The request is taken back, and with it all ranges that its owner has in the file. */
+void kept_lose_ranges(struct node *n, const struct message *request);
 
 #endif

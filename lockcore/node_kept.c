@@ -439,10 +439,22 @@ void kept_forget_lost(struct node *n)
 	n->lost = NULL;
 }
 
-/* The handles stay, for fstat and close. */
+/* They stay, for fstat and close. */
+static void lapse_handles(struct node *n, struct kept *k)
+{
+	struct node_handle *h, *next;
+
+	DL_FOREACH_SAFE (k->handles, h, next) {
+		DL_DELETE(k->handles, h);
+		h->attr = k->attr;
+		h->kept = NULL;
+		h->lapsed = true;
+		DL_APPEND(n->lapsed, h);
+	}
+}
+
 size_t kept_lapse(struct node *n, bool remember)
 {
-	struct node_handle *h, *next_handle;
 	struct kept *k, *next;
 	size_t held = 0;
 
@@ -450,13 +462,7 @@ size_t kept_lapse(struct node *n, bool remember)
 		size_t of_this = kept_held(k, n->instance);
 
 		held += of_this;
-		DL_FOREACH_SAFE (k->handles, h, next_handle) {
-			DL_DELETE(k->handles, h);
-			h->attr = k->attr;
-			h->kept = NULL;
-			h->lapsed = true;
-			DL_APPEND(n->lapsed, h);
-		}
+		lapse_handles(n, k);
 		if (of_this && remember)
 			kept_lose(n, k);
 		else

@@ -227,6 +227,28 @@ static enum lock_mode piece_at(const struct kept *k, const struct range *want, i
 	return mode;
 }
 
+struct call *lock_first_asked(struct node *n, const struct message *like)
+{
+	struct range want = as_range(like);
+
+	return asked_by(n, like->ino, &want);
+}
+
+void kept_lose_ranges(struct node *n, const struct message *request)
+{
+	struct message cancel = {.kind = MESSAGE_CANCEL, .target = request->req};
+	struct kept *k = kept_find(n, request->ino);
+	struct range all = as_range(request);
+
+	all.mode = LOCK_NONE;
+	all.start = 0;
+	all.end = RANGE_END;
+	if (k)
+		set_range(n, k, &all);
+	node_push(n, &cancel);
+	push_lock(n, request, 0, RANGE_END, LOCK_NONE);
+}
+
 /*
  * The request no longer waits; if it was granted, every piece of its range goes back to what we
  * had. With another request of the same owner for some of it under way (threads), what is ours is

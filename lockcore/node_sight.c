@@ -437,7 +437,7 @@ bool node_may_lock(const struct node *n, uint64_t ino)
 		if (c->settled || locks_no_inode(m->kind))
 			continue;
 		/* An UNLINK's ino is no file's. */
-		if (m->parent == ino || m->target == ino ||
+		if (m->parent == ino || m->target == ino || m->known == ino || m->known2 == ino ||
 		    (m->ino == ino && m->kind != MESSAGE_UNLINK))
 			return true;
 	}

@@ -40,6 +40,16 @@ const struct range *range_blocker(const struct range *list, const struct range *
 	return NULL;
 }
 
+const struct range *range_first_blocker(const struct range *list, const struct range *want)
+{
+	const struct range *held, *first = NULL;
+
+	DL_FOREACH (list, held)
+		if (range_conflicts(held, want) && (!first || held->start < first->start))
+			first = held;
+	return first;
+}
+
 static bool same_lock(const struct range *a, const struct range *b)
 {
 	return range_same_owner(a, b) && a->ino == b->ino && a->handle == b->handle &&

@@ -38,6 +38,8 @@ bool range_conflicts(const struct range *a, const struct range *b);
 
 /* A range of the list that conflicts with want; NULL: none. */
 const struct range *range_blocker(const struct range *list, const struct range *want);
+/* The one of them that begins first, as fcntl(2) tells it. */
+const struct range *range_first_blocker(const struct range *list, const struct range *want);
 /*
  * The range of the list that already gives want's owner, through the same handle of the same file,
  * want's mode over all of want; NULL: none. One that does so makes the request a no-op and keeps its token.

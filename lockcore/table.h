@@ -58,7 +58,7 @@ struct table_make {
 	uint64_t req;	 /* of the client; table_unlink can undo by it */
 	uint64_t parent;
 	const char *name;
-	uint32_t flags; /* OPEN_EXCL, OPEN_TRUNC */
+	uint32_t flags; /* OPEN_EXCL, OPEN_TRUNC, OPEN_UNPRIVILEGED */
 	uint32_t mode, uid, gid, pid;
 	const char *command; /* of the process, up to COMMAND_MAX_BYTES of it; NULL: unknown */
 	int64_t idle_ns;     /* table_create without OPEN_EXCL */
@@ -110,6 +110,14 @@ enum status table_link(struct table *t, uint64_t ino, const struct table_make *m
 enum status table_rename(struct table *t, uint64_t parent, const char *name,
 			 const struct table_make *make, bool noreplace, struct moment now,
 			 struct attr *out, struct attr *replaced);
+/*
+ * May the name be taken from what it stands for, by a kernel that has checked the caller's permission
+ * against `known` and will treat that one as removed? STATUS_OK; STATUS_CHANGED: it is another's. With
+ * any it may be, unless the directory is sticky and uid neither its owner, the file's, nor root
+ * (STATUS_NOT_PERMITTED). STATUS_NO_ENTRY: there is no such name.
+ */
+enum status table_expect(struct table *t, uint64_t parent, const char *name, uint64_t known,
+			 bool any, uint32_t uid);
 /*
  * Removes a name, of a directory if dir is set (which must be empty), else of anything else. With
  * only_req, only if that request of that client made it (undo of a request whose answer was not

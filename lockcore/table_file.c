@@ -189,6 +189,16 @@ static void truncate_now(struct table *t, struct inode *inode, struct moment now
 }
 
 /* Opens what exists, for table_open and table_create. */
+/* As the kernel does where it can: a set-group bit without execution means something else. */
+static void drop_privileges(struct inode *inode, uint32_t flags)
+{
+	if (!(flags & OPEN_UNPRIVILEGED) || !S_ISREG(inode->mode))
+		return;
+	inode->mode &= ~(uint32_t)S_ISUID;
+	if (inode->mode & S_IXGRP)
+		inode->mode &= ~(uint32_t)S_ISGID;
+}
+
 static enum status open_inode(struct table *t, uint64_t client, uint64_t handle,
 			      struct inode *inode, uint32_t flags, struct moment now,
 			      struct attr *out)
@@ -201,6 +211,7 @@ static enum status open_inode(struct table *t, uint64_t client, uint64_t handle,
 	if (status != STATUS_OK)
 		return status;
 	if (flags & OPEN_TRUNC) {
+		drop_privileges(inode, flags);
 		truncate_now(t, inode, now);
 		inode_touched(t, inode, now);
 	}
@@ -289,6 +300,8 @@ enum status table_create(struct table *t, const struct table_make *make, struct 
 	enum status status = dir_find(t, make->parent, make->name, &parent, &d);
 
 	assert(!t->restoring);
+	if (status == STATUS_STALE)
+		return STATUS_NO_ENTRY; /* nothing in a directory that is gone, if looked for again */
 	if (status != STATUS_OK)
 		return status;
 	*created = !d;
@@ -353,6 +366,7 @@ enum status table_write(struct table *t, uint64_t ino, int64_t offset, uint32_t 
 		return status;
 	if (len)
 		memcpy(inode->content + offset, data, len);
+	drop_privileges(inode, len ? flags : 0);
 	inode_changed(inode, now);
 	inode->mtime_ns = now.wall_ns;
 	inode_touched(t, inode, now);

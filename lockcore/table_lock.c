@@ -395,7 +395,7 @@ enum status table_test_lock(struct table *t, const struct table_want *want,
 		return status;
 	lockset_join_kin(t, h->inode);
 	if (h->inode->locks)
-		blocker = range_blocker(h->inode->locks->granted[lock.kind], &lock);
+		blocker = range_first_blocker(h->inode->locks->granted[lock.kind], &lock);
 	*out = (struct table_holder){0};
 	if (blocker)
 		*out = (struct table_holder){

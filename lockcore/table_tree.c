@@ -11,12 +11,14 @@ static enum status free_place(struct table *t, const struct table_make *make, bo
 	enum status status = dir_find(t, make->parent, make->name, parent, &d);
 
 	assert(!t->restoring);
+	if (status == STATUS_STALE)
+		return STATUS_NO_ENTRY; /* a removed directory takes nothing in */
 	if (status != STATUS_OK)
 		return status;
 	if (d)
 		return STATUS_EXISTS;
 	if (!(*parent)->nlink)
-		return STATUS_NO_ENTRY; /* a removed directory takes nothing in */
+		return STATUS_NO_ENTRY; /* removed, and in use */
 	return new_file && t->files >= t->max_files ? STATUS_NO_SPACE : STATUS_OK;
 }
 
@@ -103,6 +105,30 @@ static enum status removable(const struct dentry *d, bool dir)
 	if (!dir && d->inode->dir)
 		return STATUS_IS_DIR;
 	return dir && d->inode->dir->live ? STATUS_NOT_EMPTY : STATUS_OK;
+}
+
+/* As Linux has it; who may although he is none of these has no rival to fear here. */
+static bool sticky_lets(const struct inode *dir, const struct inode *inode, uint32_t uid)
+{
+	return !(dir->mode & S_ISVTX) || uid == 0 || uid == inode->uid || uid == dir->uid;
+}
+
+enum status table_expect(struct table *t, uint64_t parent, const char *name, uint64_t known,
+			 bool any, uint32_t uid)
+{
+	struct inode *in;
+	struct dentry *d;
+	enum status status = dir_find(t, parent, name, &in, &d);
+
+	if (status != STATUS_OK)
+		return status;
+	if (!d)
+		return STATUS_NO_ENTRY;
+	if (d->inode->ino == known)
+		return STATUS_OK;
+	if (!any)
+		return STATUS_CHANGED;
+	return sticky_lets(in, d->inode, uid) ? STATUS_OK : STATUS_NOT_PERMITTED;
 }
 
 /* The attributes of a file that is about to lose a name, as they will be. */

@@ -28,6 +28,13 @@ static void test_a_file_that_is_gone_is_not_looked_up_again(void **state)
 		assert_int_equal(errors_errno(kinds[i], STATUS_STALE), ESTALE);
 }
 
+/* With any other answer the kernel would not look again. */
+static void test_a_changed_name_is_not_looked_up_again(void **state)
+{
+	assert_int_equal(errors_errno(MESSAGE_UNLINK, STATUS_CHANGED), ESTALE);
+	assert_int_equal(errors_errno(MESSAGE_RENAME, STATUS_CHANGED), ESTALE);
+}
+
 /* Contract 6.3: flock(1) takes EAGAIN and EACCES for "somebody has it". */
 static void test_trouble_looks_like_a_lock_that_is_held(void **state)
 {
@@ -44,6 +51,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_directory_that_is_gone_is_a_stale_handle),
 		cmocka_unit_test(test_a_file_that_is_gone_is_not_looked_up_again),
+		cmocka_unit_test(test_a_changed_name_is_not_looked_up_again),
 		cmocka_unit_test(test_trouble_looks_like_a_lock_that_is_held),
 	};
 

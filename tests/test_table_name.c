@@ -100,7 +100,7 @@ static void test_file_serves_as_a_directory(void **state)
 	make.parent = ino;
 	assert_int_equal(create(*state, make, &created), STATUS_NOT_DIR);
 	make.parent = 4711;
-	assert_int_equal(create(*state, make, &created), STATUS_STALE);
+	assert_int_equal(create(*state, make, &created), STATUS_NO_ENTRY);
 }
 
 static void test_limit_of_files_is_passed(void **state)

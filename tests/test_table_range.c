@@ -56,6 +56,21 @@ static void test_hole_unlocks_its_neighbours(void **state)
 	grant(*state, 2, ino, X, 4, 5);
 }
 
+/* Programs walk what is locked from one answer to the next. */
+static void test_a_later_lock_is_told_before_the_first(void **state)
+{
+	uint64_t ino = shared_file(*state);
+	struct table_holder holder;
+
+	grant(*state, 1, ino, X, 40, 49);
+	grant(*state, 2, ino, X, 20, 29);
+	grant(*state, 1, ino, X, 60, 69);
+	holder = in_the_way(*state, ino, 0, RANGE_END);
+	assert_true(holder.start == 20 && holder.client == 2);
+	holder = in_the_way(*state, ino, 30, RANGE_END);
+	assert_true(holder.start == 40 && holder.client == 1);
+}
+
 static void test_neighbours_are_not_merged(void **state)
 {
 	uint64_t ino = shared_file(*state);
@@ -267,6 +282,7 @@ static void test_grant_that_downgrades_forgets_an_earlier_waiter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TABLE_TEST(test_a_later_lock_is_told_before_the_first),
 		TABLE_TEST(test_hole_unlocks_its_neighbours),
 		TABLE_TEST(test_neighbours_are_not_merged),
 		TABLE_TEST(test_strangers_are_merged),

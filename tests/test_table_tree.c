@@ -159,9 +159,10 @@ static void test_removed_directory_takes_names_in(void **state)
 	bool created;
 
 	assert_ok(remove_as(*state, ROOT_INO, "d", true));
-	assert_int_equal(make_dir(*state, make), STATUS_STALE);
-	assert_int_equal(table_create(*state, &make, at(1), &attr, &created), STATUS_STALE);
-	assert_int_equal(make_link(*state, file_in(*state, 1, ROOT_INO, "f"), make), STATUS_STALE);
+	assert_int_equal(make_dir(*state, make), STATUS_NO_ENTRY);
+	assert_int_equal(table_create(*state, &make, at(1), &attr, &created), STATUS_NO_ENTRY);
+	assert_int_equal(make_link(*state, file_in(*state, 1, ROOT_INO, "f"), make),
+			 STATUS_NO_ENTRY);
 }
 
 static void test_directory_is_opened_written_or_truncated(void **state)
@@ -189,7 +190,7 @@ static void test_nonsense_is_made(void **state)
 	assert_int_equal(make_dir(*state, make_in(1, f, "d")), STATUS_NOT_DIR);
 	assert_int_equal(make_symlink(*state, make_in(1, f, "l"), "x", 1), STATUS_NOT_DIR);
 	assert_int_equal(make_link(*state, f, make_in(1, f, "l")), STATUS_NOT_DIR);
-	assert_int_equal(make_dir(*state, make_in(1, 4711, "d")), STATUS_STALE);
+	assert_int_equal(make_dir(*state, make_in(1, 4711, "d")), STATUS_NO_ENTRY);
 	assert_int_equal(make_dir(*state, make_in(1, ROOT_INO, "..")), STATUS_INVALID);
 	assert_int_equal(make_symlink(*state, make_in(1, ROOT_INO, ""), "x", 1), STATUS_INVALID);
 	assert_int_equal(make_link(*state, f, make_in(1, ROOT_INO, "a/b")), STATUS_INVALID);

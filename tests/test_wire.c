@@ -107,6 +107,8 @@ static struct message full_message(enum message_kind kind)
 		.end = RANGE_END,
 		.length = UINT64_MAX - 12,
 		.flags = UINT32_MAX,
+		.known = UINT64_MAX - 16,
+		.known2 = UINT64_MAX - 17,
 		.set = UINT32_MAX - 1,
 		.mode = UINT32_MAX - 2,
 		.uid = UINT32_MAX - 3,

@@ -29,7 +29,8 @@
 #define STATUSES(X) \
 	X(OK) X(BUSY) X(DEADLOCK) X(NO_ENTRY) X(EXISTS) X(STALE) X(TOO_BIG) X(NO_SPACE) \
 	X(NO_MEMORY) X(NOT_DIR) X(IS_DIR) X(NOT_EMPTY) X(NOT_PERMITTED) X(INVALID) \
-	X(NAME_TOO_LONG) X(TOO_MANY_LINKS) X(INTERRUPTED) X(NO_MASTER) X(LAPSED)
+	X(NAME_TOO_LONG) X(TOO_MANY_LINKS) X(INTERRUPTED) X(NO_MASTER) X(LAPSED) \
+	X(CHANGED)
 #define SAME_STATUS(x) _Static_assert((int)STATUS_##x == (int)wire_STATUS_##x, "wire.proto: " #x);
 STATUSES(SAME_STATUS)
 #define ONE(x)	       +1
@@ -45,7 +46,8 @@ _Static_assert((int)STATUS_MAX == (int)_wire_Status_MAX, "a status is not in wir
 #define PLAIN_FIELDS(X) \
 	X(seq) X(req) X(ino) X(parent) X(handle) X(owner) X(target) X(version) X(token) \
 	X(ticket) X(epoch) X(stamp_ns) X(lease_ns) X(idle_ns) X(ttl_ns) X(start) X(end) \
-	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume) X(since_ns) X(clock)
+	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume) X(since_ns) \
+	X(known) X(known2) X(clock)
 /* The same of struct attr and wire_Attr. */
 #define ATTR_FIELDS(X) \
 	X(ino) X(version) X(mode) X(uid) X(gid) X(nlink) X(size) X(atime_ns) X(mtime_ns) \

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,31 @@ static int call_rename(void)
 	return rename("other", "renamed");
 }
 
+static int call_rename_over(void)
+{
+	return rename("other", "file");
+}
+
+static int call_rmdir(void)
+{
+	return rmdir("dir");
+}
+
+static int call_open_trunc(void)
+{
+	return open("other", O_CREAT | O_TRUNC | O_RDWR, 0600);
+}
+
+static int call_truncate(void)
+{
+	return truncate("file", 3);
+}
+
+static int call_touch(void)
+{
+	return utimensat(AT_FDCWD, "file", NULL, 0);
+}
+
 static int call_chmod(void)
 {
 	return fchmod(fd, 0640);
@@ -118,6 +144,26 @@ static int call_getlk(void)
 	return range(F_GETLK);
 }
 
+/* Of what prepare() has locked. */
+static int call_setlk_share(void)
+{
+	struct flock all = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_SETLKW, &all);
+}
+
+static int call_setlk_unlock(void)
+{
+	struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_SETLK, &all);
+}
+
+static int call_close(void)
+{
+	return close(fd);
+}
+
 static int call_readdir(void)
 {
 	errno = 0;
@@ -138,17 +184,52 @@ static int call_getxattr(void)
 	return (int)fgetxattr(fd, "user.dlock.token", value, sizeof(value));
 }
 
+static int call_listxattr(void)
+{
+	char names[256];
+
+	return (int)flistxattr(fd, names, sizeof(names));
+}
+
+static int call_setxattr(void)
+{
+	return fsetxattr(fd, "user.dlock.ttl", "0", 1, 0);
+}
+
 static const struct call {
 	const char *name;
 	int (*make)(void);
+	bool locked; /* the file is locked before */
 } calls[] = {
-	{"open", call_open},	     {"create", call_create},	{"stat", call_stat},
-	{"mkdir", call_mkdir},	     {"symlink", call_symlink}, {"link", call_link},
-	{"unlink", call_unlink},     {"rename", call_rename},	{"chmod", call_chmod},
-	{"read", call_read},	     {"write", call_write},	{"flock", call_flock},
-	{"flock-n", call_flock_try}, {"setlk", call_setlk},	{"setlkw", call_setlkw},
-	{"getlk", call_getlk},	     {"readdir", call_readdir}, {"statfs", call_statfs},
-	{"getxattr", call_getxattr},
+	{.name = "open", .make = call_open},
+	{.name = "create", .make = call_create},
+	{.name = "stat", .make = call_stat},
+	{.name = "mkdir", .make = call_mkdir},
+	{.name = "symlink", .make = call_symlink},
+	{.name = "link", .make = call_link},
+	{.name = "unlink", .make = call_unlink},
+	{.name = "rename", .make = call_rename},
+	{.name = "chmod", .make = call_chmod},
+	{.name = "read", .make = call_read},
+	{.name = "write", .make = call_write},
+	{.name = "flock", .make = call_flock},
+	{.name = "flock-n", .make = call_flock_try},
+	{.name = "setlk", .make = call_setlk},
+	{.name = "setlkw", .make = call_setlkw},
+	{.name = "getlk", .make = call_getlk},
+	{.name = "readdir", .make = call_readdir},
+	{.name = "statfs", .make = call_statfs},
+	{.name = "getxattr", .make = call_getxattr},
+	{.name = "listxattr", .make = call_listxattr},
+	{.name = "setxattr", .make = call_setxattr},
+	{.name = "rename-over", .make = call_rename_over},
+	{.name = "rmdir", .make = call_rmdir},
+	{.name = "open-trunc", .make = call_open_trunc},
+	{.name = "truncate", .make = call_truncate},
+	{.name = "touch", .make = call_touch},
+	{.name = "setlk-share", .make = call_setlk_share, .locked = true},
+	{.name = "setlk-unlock", .make = call_setlk_unlock, .locked = true},
+	{.name = "close", .make = call_close, .locked = true},
 };
 
 #define CALL_COUNT (sizeof(calls) / sizeof(*calls))
@@ -171,12 +252,16 @@ static const struct call *find(const char *name)
 }
 
 /* A shell without job control makes its background programs ignore SIGINT. */
-static void prepare(const char *where)
+static void prepare(const char *where, bool locked)
 {
 	signal(SIGINT, SIG_DFL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (chdir(where) < 0 || (fd = open("file", O_RDWR)) < 0 || !(dir = opendir("dir"))) {
 		perror("caller");
+		exit(1);
+	}
+	if (locked && call_setlk() < 0) {
+		perror("caller: F_SETLK");
 		exit(1);
 	}
 	puts("ready");
@@ -197,7 +282,7 @@ int main(int argc, char **argv)
 	if (argc != 3)
 		return 64;
 	call = find(argv[1]);
-	prepare(argv[2]);
+	prepare(argv[2], call->locked);
 	if (!fgets(line, sizeof(line), stdin))
 		return 1;
 	puts("calling");

@@ -15,7 +15,8 @@
 # SIGKILL, no process and no mount is left.
 #
 # From the environment: DLOCK_MASTER, DLOCKFS, and the helpers LOCKER, CROWD, RELEASES, STRANGER,
-# WATCHER, MAKER, HISTORY, BELIEVER, CALLER, FAULTS.
+# WATCHER, MAKER, HISTORY, BELIEVER, CALLER, FAULTS, MOVER,
+# LEFTOVER.
 # shellcheck shell=bash
 set -u
 

@@ -89,6 +89,19 @@ case_another_user_reads_what_is_private() {
 	as_user flock -n "$T/a/private" true || fail "cannot lock what it may read"
 }
 
+case_a_write_leaves_privileges_to_what_was_written() {
+	local how
+	for how in 'printf x >>' ': >'; do
+		install -m 6777 /dev/null "$T/a/suid"
+		as_user sh -c "$how '$T/b/suid'" || fail "$how: cannot write"
+		[ "$(stat -c %a "$T/a/suid")" = 777 ] || fail "$how: $(stat -c %a "$T/a/suid")"
+		chmod 6777 "$T/a/suid"
+		sh -c "$how '$T/b/suid'"
+		[ "$(stat -c %a "$T/a/suid")" = 6777 ] || fail "root: $how: $(stat -c %a "$T/a/suid")"
+		rm "$T/a/suid"
+	done
+}
+
 case_a_file_belongs_to_the_wrong_user() {
 	(umask 027 && as_user touch "$T/a/mine") || fail "cannot create"
 	[ "$(stat -c '%u %g %a' "$T/b/mine")" = '1234 1234 640' ] ||

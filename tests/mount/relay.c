@@ -3,7 +3,9 @@
  * relay: stands between nodes and their master, on Unix sockets, so that a test can cut them off
  * while the connections stay up: SIGSTOP, and SIGCONT to let everything through.
  *
- *	relay LISTEN-PATH MASTER-PATH
+ *	relay LISTEN-PATH MASTER-PATH [MILLISECONDS]
+ *
+ * With the third argument it is a long way: so long each piece of what is said takes.
  */
 #include <poll.h>
 #include <signal.h>
@@ -19,6 +21,8 @@
 
 /* [2i] and [2i + 1] are the two ends of one connection; the last is the listener. */
 static struct pollfd fds[2 * PAIRS_MAX + 1];
+
+static unsigned way_ms;
 
 static void die(const char *what)
 {
@@ -77,6 +81,7 @@ static void copy(size_t from)
 	int to = fds[from ^ 1].fd;
 	ssize_t len = read(fds[from].fd, buffer, sizeof(buffer)), at = 0;
 
+	usleep(way_ms * 1000);
 	while (at < len) {
 		ssize_t n = write(to, buffer + at, (size_t)(len - at));
 
@@ -92,8 +97,9 @@ int main(int argc, char **argv)
 {
 	struct pollfd *listener = &fds[2 * PAIRS_MAX];
 
-	if (argc != 3)
+	if (argc != 3 && argc != 4)
 		return 64;
+	way_ms = argc == 4 ? (unsigned)atoi(argv[3]) : 0;
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < 2 * PAIRS_MAX; i++)
 		fds[i] = (struct pollfd){.fd = -1, .events = POLLIN};

@@ -162,6 +162,7 @@ static void succeeded(struct sim *s, struct name *n, struct request *r)
 		opened(s, n, r);
 		break;
 	case MESSAGE_MKDIR:
+	case MESSAGE_SYMLINK:
 	case MESSAGE_LINK:
 		made(s, n, r);
 		break;
@@ -252,7 +253,7 @@ void names_begin(struct sim *s, struct request *r)
 	n = name_get(s, m->name);
 	if (m->kind == MESSAGE_CREATE)
 		life_begins(n, r, (m->flags & OPEN_EXCL) != 0);
-	if (m->kind == MESSAGE_MKDIR)
+	if (m->kind == MESSAGE_MKDIR || m->kind == MESSAGE_SYMLINK)
 		life_begins(n, r, true);
 	if (m->kind == MESSAGE_LINK)
 		life_begins(n, r, true)->ino = m->ino;

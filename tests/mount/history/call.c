@@ -104,12 +104,8 @@ static int do_open(struct client *c, struct op *op)
 
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &st) < 0) {
-		/* Of a directory that is gone again dlockfs knows nothing any more. */
-		if (errno != ESTALE)
-			return -1;
-		st = (struct stat){.st_mode = S_IFDIR};
-	}
+	if (fstat(fd, &st) < 0)
+		return -1;
 	op->got[0] = (int64_t)st.st_ino;
 	op->got[1] = S_ISDIR(st.st_mode);
 	if (S_ISDIR(st.st_mode))

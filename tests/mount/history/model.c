@@ -230,29 +230,13 @@ static bool meets_moved_directory(const struct step *step)
 	return is_at(&s, step->op->place) || is_at(&s, step->op->place2);
 }
 
-/*
- * A kernel whose program removes or replaces a name takes the directory for removed that it has last
- * seen there, also if another node has moved that one away meanwhile: then nothing is found in it on
- * that node, until the kernel forgets it.
- */
-static bool may_be_taken_for_removed(const struct step *step)
-{
-	static struct state s;
-
-	s = *step->from;
-	return (PLACE_INNER(step->op->place) && is_at(&s, step->op->place & ~1)) ||
-	       (PLACE_INNER(step->op->place2) && is_at(&s, step->op->place2 & ~1));
-}
-
 /* What comes of the kernel's own picture of the names, rather than of the file system. */
 static bool is_the_kernels(const struct step *step)
 {
 	if (step->rules->local)
 		return false;
 	/* A kernel that is told that a file has gone looks for its name again, but only once. */
-	if (step->op->err == ESTALE)
-		return step->churned || meets_moved_directory(step);
-	return step->op->err == ENOENT && may_be_taken_for_removed(step);
+	return step->op->err == ESTALE && (step->churned || meets_moved_directory(step));
 }
 
 void model_step(struct step *step)
