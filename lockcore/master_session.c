@@ -305,7 +305,14 @@ static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
 static void on_renew(struct master *m, struct session *s, const struct message *msg,
 		     struct moment now)
 {
-	if (!s || !is_alive(s) || !may_promise(s, now))
+	if (!s || !is_alive(s))
+		return;
+	/* Another session of that instance (take_ordered): this one has not received so much. */
+	if (msg->target > s->channel.received) {
+		session_kill(m, s);
+		return;
+	}
+	if (!may_promise(s, now))
 		return;
 	extend(m, s, now);
 	owe(m, &s->renewed, msg->stamp_ns, now);

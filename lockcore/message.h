@@ -77,7 +77,7 @@ enum message_kind {
 	MESSAGE_NONE = 0,
 	/* node to master */
 	MESSAGE_HELLO, /* text (node id), stamp, resume, epoch (the highest seen) */
-	MESSAGE_RENEW, /* stamp */
+	MESSAGE_RENEW, /* stamp, target (all up to this seq has been acknowledged to the node) */
 	MESSAGE_BYE,   /* text (node id), target (the instance that has stopped believing) */
 	/* master to node */
 	MESSAGE_WELCOME, /* stamp (echo), lease_ns */

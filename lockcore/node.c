@@ -520,7 +520,12 @@ static int64_t doubt_ns(const struct node *n)
 static void add_renewal(struct node *n, struct packet *p, struct moment now)
 {
 	expect_word(n, n->master, doubt_ns(n), now);
-	add(n, p, 0, (struct message){.kind = MESSAGE_RENEW, .stamp_ns = now.boot_ns});
+	add(n, p, 0,
+	    (struct message){
+		    .kind = MESSAGE_RENEW,
+		    .stamp_ns = now.boot_ns,
+		    .target = n->channel.acked,
+	    });
 	n->renew_at_ns = now.boot_ns + renewal_period(n);
 	if (n->doubt_at_ns == MOMENT_NEVER)
 		n->doubt_at_ns = now.boot_ns + doubt_ns(n);

@@ -10,7 +10,7 @@
  *	sim_request.c  requests of programs, each answered exactly once
  *	sim_program.c  programs that lock, write, remove, get interrupted and die (I12: holders know their token)
  *	sim_history.c  what programs saw, against what a file system may show (I2, I11)
- *	sim_names.c    the same for the root's names
+ *	sim_names.c    the same for the root's names, and sim_lives.c, what is certain of them
  *	sim_locks.c    and for locks: refusals, queues, interrupts
  *	sim_check.c    the invariants, in true time (protocol.md I1 to I10, contract 2.4)
  *	sim_faults.c   the faults, each with its end
@@ -21,6 +21,34 @@
  *	sim_memory.c   allocations of the core that fail
  *
  * True time is that of the simulator; every machine has a clock of its own (machine_now).
+ *
+ * A seed that fails. It prints two lines, what broke and how to see it again:
+ *
+ *	seed 216675 at 128.658093 s: I8: node 3 still has something to say
+ *	replay: dlock-sim --seed 216675 --faults 0x3fff
+ *
+ *  1. Look the invariant up in protocol.md (I1 to I11, or a rule's number), and the sentence in
+ *     sim_*.c: the comment above the check says what would have been right. An assertion of the core
+ *     says it itself.
+ *  2. Run the replay line into a file. Each line is true time and what happened then:
+ *	98.572095 node 3 -> master 1 e3 i1200001 ack 0: RENEW
+ *     is a packet as it leaves: the epoch that it belongs to, the session's instance, what it
+ *     acknowledges, its messages, each with #seq (request number, status, inode). "lost" never
+ *     leaves. "node 3 call 5: LOCK" is a program's request and "call 5: LOCK answered" what it was
+ *     told; the call's number is the request's (r5). "master 1: expired" and "node 3: LAPSED" are
+ *     their words for the log. Machines are numbered nodes first, masters from SIM_NODES_MAX.
+ *  3. Read backwards from the end. Take what broke (an inode, a name, a node) and grep for it; then
+ *     for the last "leading", "expired", "crashes", "stops", "paused", "put back" before. Two who
+ *     hold one lock: find both grants, and ask why the master of the second knew nothing of the
+ *     first, or the node of the first still believed.
+ *  4. Who is wrong? The core, if what the programs were told cannot be; else the checkers, which
+ *     must excuse what nobody can know. A checker is not to be taught to look away: say why the
+ *     answer is right, in a comment, before it is excused.
+ *  5. Fewer faults are easier to read: the same seed with other --faults is another history, but
+ *     "--seeds 5000 --faults LIST" with two or three of them often finds the same in a short one.
+ *     In gdb, break at sim_fail.
+ *  6. Tell it as a story (story.h), which stays when the seeds have come to mean something else:
+ *     any change to what chance decides gives every seed a new history.
  */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
@@ -102,6 +130,7 @@ struct machine {
 	struct event *wake;
 	struct event *deferred; /* what happened to it while it was paused */
 	unsigned spins;
+	bool stop_midway; /* stories: pause at the next moment between looking and telling */
 };
 
 struct request;
@@ -129,6 +158,7 @@ struct sim_master {
 	bool comes_back;	  /* once it has left */
 	struct engine_op running; /* in the store; id 0: none */
 	unsigned told[MASTER_EVENT_STRANGER + 1];
+	uint64_t said; /* ordered messages, repeats too */
 	unsigned steps;
 	bool midway;
 	bool astray; /* as of a node */
@@ -141,6 +171,7 @@ struct net_link {
 	bool blocked[2];     /* to the master, to the node: silently lost */
 	bool want;	     /* should be connected */
 	int64_t order_ns[2]; /* FIFO unless delays are a fault */
+	int64_t slow_ns[2];  /* stories: so much longer than hold_ns */
 };
 
 /* What the store held at a takeover, for it to be put back to. */
@@ -179,7 +210,7 @@ struct sim {
 	struct store store;
 	struct history *history;
 	struct claim *claims; /* sim_locks.c */
-	struct name *names;   /* sim_names.c */
+	struct name *names;   /* sim_lives.c */
 	struct use *uses;
 	unsigned faults; /* that may happen now */
 	bool programs_stop;
@@ -321,6 +352,9 @@ void names_begin(struct sim *s, struct request *r);
 void names_end(struct sim *s, struct request *r);
 /* Nobody will hear what became of it. */
 void names_abandon(struct sim *s, struct request *r);
+
+/* ---- sim_lives.c ---- */
+
 void names_closed(struct sim *s, size_t node, uint64_t handle);
 void names_freed(struct sim *s, const char *id);
 void names_free(struct sim *s);

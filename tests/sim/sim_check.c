@@ -200,10 +200,10 @@ void check_master_packet(struct sim *s, size_t master, const struct packet *p)
 		}
 		if (m->kind == MESSAGE_REPLY)
 			check_reply(s, master);
+		s->masters[master].said += message_is_ordered(m);
 	}
 }
 
-/* I3, at the store, where it counts: who reads late what it took over has been deposed. */
 /* A cell that says that nobody leads is true (I9): it is taken without waiting. */
 static void check_given_up(struct sim *s, const struct engine_cell *from)
 {
@@ -212,6 +212,7 @@ static void check_given_up(struct sim *s, const struct engine_cell *from)
 			sim_fail(s, "I9: master %zu gave up the cell and leads", i);
 }
 
+/* I3, at the store, where it counts: who reads late what it took over has been deposed. */
 void check_swap(struct sim *s, const struct engine_cell *from, const struct engine_cell *to)
 {
 	if (!to->instance)

@@ -141,13 +141,16 @@ static void supersede(struct sim *s, const struct claim *c)
 			q->over = s->now;
 }
 
-/* The owner's other claims that this answer ends: the whole flock, or what an unlock covers. */
+/*
+ * The owner's earlier claims that this answer ends: the whole flock, or what an unlock covers. What
+ * it has asked for since is executed after this, and is not ended by it.
+ */
 static void end_covered(struct sim *s, const struct claim *c)
 {
 	struct claim *q;
 
-	DL_FOREACH (s->claims, q)
-		if (q != c && same_place(q, c) && same_owner(q, c) && q->over > s->now &&
+	for (q = s->claims; q != c; q = q->next)
+		if (same_place(q, c) && same_owner(q, c) && q->over > s->now &&
 		    (c->kind == LOCK_FLOCK || (c->mode == LOCK_NONE && covers(c, q))))
 			q->over = s->now;
 }

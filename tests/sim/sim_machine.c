@@ -106,19 +106,27 @@ static void on_resume(struct sim *s, struct event *e)
 	machine_resume(s, *(size_t *)e->data);
 }
 
+static void resume_later(struct sim *s, size_t machine, int64_t ns)
+{
+	size_t *number = malloc(sizeof(*number));
+
+	assert(number);
+	*number = machine;
+	sim_at(s, ns, SIM_NO_MACHINE, on_resume, number);
+}
+
 /* The process is stopped at the worst moment: it has looked at the time, and has yet to answer. */
 static bool pause_midway(struct sim *s, size_t machine)
 {
-	size_t *number;
+	bool by_story = s->machines[machine].stop_midway;
 
-	if (!(s->faults & FAULT_PAUSE) || sim_below(s, MIDWAY_ONE_IN))
+	if (!by_story && (!(s->faults & FAULT_PAUSE) || sim_below(s, MIDWAY_ONE_IN)))
 		return false;
-	number = malloc(sizeof(*number));
-	assert(number);
-	*number = machine;
+	s->machines[machine].stop_midway = false;
 	sim_at(s, 1, machine, on_wake, NULL);
 	machine_pause(s, machine);
-	sim_at(s, (int64_t)sim_below(s, 15 * NS_PER_SEC), SIM_NO_MACHINE, on_resume, number);
+	if (!by_story) /* which says itself when it goes on */
+		resume_later(s, machine, (int64_t)sim_below(s, 15 * NS_PER_SEC));
 	return true;
 }
 

@@ -99,9 +99,10 @@ static int64_t slow_time(struct sim *s)
 
 static int64_t travel_time(struct sim *s, struct net_link *l, const struct flight *f)
 {
-	int64_t ns = s->hold_ns ? s->hold_ns : (int64_t)sim_below(s, 2 * NS_PER_MS) + 50000;
-	bool session = f->count && !message_is_ordered(f->messages[0]);
 	int direction = f->direction;
+	int64_t ns = s->hold_ns ? s->hold_ns + l->slow_ns[direction]
+				: (int64_t)sim_below(s, 2 * NS_PER_MS) + 50000;
+	bool session = f->count && !message_is_ordered(f->messages[0]);
 
 	if ((s->faults & FAULT_DELAY) &&
 	    sim_chance(s, session ? SESSION_SLOW_PER_MILLE : SLOW_PER_MILLE))
