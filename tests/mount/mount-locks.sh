@@ -381,7 +381,7 @@ case_a_file_made_anew_forgets_who_holds_its_name() {
 
 case_a_directory_made_anew_forgets_who_holds_its_names() {
 	mkdir "$T/a/dir"
-	client p a
+	client p
 	want ok p open 0 bc "$T/a/dir/lock"
 	want ok p flock 0 ex
 	rm -r "$T/b/dir"
