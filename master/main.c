@@ -22,7 +22,7 @@
 #include "transport/loop.h"
 #include "transport/wire.h"
 
-#define WHY_BYTES 300
+#define WHY_BYTES 400
 
 /* One input must not keep the others waiting: so many messages are read before the rest is looked
  * at. */
@@ -206,10 +206,13 @@ static bool start(struct daemon *d)
 		log_error("cannot start: %s", strerror(-err));
 		return false;
 	}
-	if (store_open(d->options.store, &d->store, why, sizeof(why)) < 0) {
+	if (store_open(d->options.store, &d->options.store_options, &d->store, why, sizeof(why)) <
+	    0) {
 		log_error("cannot use --store %s: %s", d->options.store, why);
 		return false;
 	}
+	if (*why)
+		log_warning("--store %s: %s", d->options.store, why);
 	return make_master(d) && start_listening(d);
 }
 

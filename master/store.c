@@ -12,7 +12,7 @@
 
 #include "master/store.h"
 
-static const struct store_driver *const drivers[] = {&store_sqlite};
+static const struct store_driver *const drivers[] = {&store_sqlite, &store_etcd};
 
 #define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))
 
@@ -107,7 +107,8 @@ static const struct store_driver *find_driver(const char *spec, const char **res
 	return NULL;
 }
 
-static int store_start(struct store *s, const char *rest, char *why, size_t why_len)
+static int store_start(struct store *s, const char *rest, const struct store_options *options,
+		       char *why, size_t why_len)
 {
 	int err;
 
@@ -117,7 +118,7 @@ static int store_start(struct store *s, const char *rest, char *why, size_t why_
 		snprintf(why, why_len, "no descriptor for the store: %s", strerror(-err));
 		return err;
 	}
-	err = s->driver->open(rest, &s->priv, why, why_len);
+	err = s->driver->open(rest, options, &s->priv, why, why_len);
 	if (err)
 		goto out_event;
 	err = start_thread(s);
@@ -134,15 +135,18 @@ out_event:
 	return err;
 }
 
-int store_open(const char *spec, struct store **out, char *why, size_t why_len)
+int store_open(const char *spec, const struct store_options *options, struct store **out, char *why,
+	       size_t why_len)
 {
+	static const struct store_options none;
 	const char *rest = NULL;
 	const struct store_driver *driver = find_driver(spec, &rest);
 	struct store *s;
 	int err;
 
 	if (!driver) {
-		snprintf(why, why_len, "no such kind of store: \"%s\" (known: sqlite:PATH)", spec);
+		snprintf(why, why_len,
+			 "no such kind of store: \"%s\" (known: sqlite:PATH, etcd:URL,…)", spec);
 		return -EINVAL;
 	}
 	s = calloc(1, sizeof(*s));
@@ -150,10 +154,11 @@ int store_open(const char *spec, struct store **out, char *why, size_t why_len)
 		snprintf(why, why_len, "no memory for the store");
 		return -ENOMEM;
 	}
+	*why = '\0';
 	s->driver = driver;
 	pthread_mutex_init(&s->mutex, NULL);
 	pthread_cond_init(&s->changed, NULL);
-	err = store_start(s, rest, why, why_len);
+	err = store_start(s, rest, options ? options : &none, why, why_len);
 	if (err)
 		goto out_free;
 	*out = s;
@@ -176,6 +181,8 @@ void store_close(struct store *s)
 	s->closing = true;
 	pthread_cond_signal(&s->changed);
 	pthread_mutex_unlock(&s->mutex);
+	if (s->driver->stop)
+		s->driver->stop(s->priv);
 	pthread_join(s->thread, NULL);
 	assert(!s->submitted);
 	DL_FOREACH_SAFE (s->finished, task, tmp) {

@@ -24,6 +24,7 @@ struct place {
 	char path[96];	/* of the store */
 	char wal[128];	/* SQLite's, beside it */
 	char spec[128]; /* the same, for store_open */
+	struct store_options options;
 	char why[512];	/* the last refusal */
 };
 

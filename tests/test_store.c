@@ -150,7 +150,7 @@ static void test_thread_takes_a_signal_of_the_loop(void **state)
 static int open_and_report(struct place *p, int fd)
 {
 	struct store *s = NULL;
-	int err = store_open(p->spec, &s, p->why, sizeof(p->why));
+	int err = store_open(p->spec, &p->options, &s, p->why, sizeof(p->why));
 
 	if (write(fd, &err, sizeof(err)) != sizeof(err))
 		return 1;
