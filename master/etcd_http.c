@@ -211,12 +211,12 @@ static void explain(struct etcd_http *h, CURLcode rc, struct etcd_http_answer *a
 		text = "the answer is longer than any of etcd's";
 	else if (h->no_memory)
 		text = "no memory for the answer";
-	else if (h->sent > 1)
-		text = "the connection was closed before the answer";
+	else if (h->sent > 1 || rc == CURLE_GOT_NOTHING)
+		text = "closed without an answer (does it serve what the URL says?)";
 	else if (rc == CURLE_OPERATION_TIMEDOUT)
 		text = h->sent ? "no answer in time" : "no connection in time";
 	else if (rc == CURLE_SSL_CONNECT_ERROR)
-		text = "TLS cannot be begun; does it serve https?";
+		text = "TLS cannot be begun (does it serve what the URL says?)";
 	else if (rc == CURLE_COULDNT_CONNECT && number)
 		text = strerror((int)number);
 	snprintf(answer->error, sizeof(answer->error), "%.*s", (int)sizeof(answer->error) - 1,

@@ -157,34 +157,34 @@ void etcd_wait_serving(struct etcd_cluster *c)
 
 /* ---- Life ---- */
 
-/* A few of 127.0.0.0/8's 16 million, where outgoing connections do not begin either. */
-static void choose_addresses(struct etcd_cluster *c)
+static void make_urls(struct etcd_cluster *c)
 {
-	uint8_t r[3];
-
-	assert_int_equal(getrandom(r, sizeof(r), 0), sizeof(r));
 	for (size_t i = 0; i < c->count; i++) {
 		struct etcd_member *m = &c->members[i];
 		unsigned port = 23790 + 2 * (unsigned)i;
 
-		snprintf(m->url, sizeof(m->url), "%s://127.%u.%u.%u:%u",
-			 c->https ? "https" : "http", 64 + r[0] % 64, r[1], r[2], port);
-		snprintf(m->peer_url, sizeof(m->peer_url), "http://127.%u.%u.%u:%u", 64 + r[0] % 64,
-			 r[1], r[2], port + 1);
+		snprintf(m->url, sizeof(m->url), "%s://%s:%u", c->https ? "https" : "http",
+			 c->address, port);
+		snprintf(m->peer_url, sizeof(m->peer_url), "http://%s:%u", c->address, port + 1);
 	}
 }
 
+/* One of 127.0.0.0/8's millions, where outgoing connections do not begin either. */
 void etcd_prepare(struct etcd_cluster *c, size_t count)
 {
+	uint8_t r[3];
+
 	assert_true(count <= ETCD_MEMBERS_MAX);
+	assert_int_equal(getrandom(r, sizeof(r), 0), sizeof(r));
 	*c = (struct etcd_cluster){.count = count};
+	snprintf(c->address, sizeof(c->address), "127.%u.%u.%u", 64 + r[0] % 64, r[1], r[2]);
 	strcpy(c->dir, "/tmp/dlock-test-etcd-XXXXXX");
 	assert_non_null(mkdtemp(c->dir));
 }
 
 void etcd_start(struct etcd_cluster *c)
 {
-	choose_addresses(c);
+	make_urls(c);
 	c->config.endpoint_count = c->count;
 	for (size_t i = 0; i < c->count; i++)
 		strcpy(c->config.endpoints[i], c->members[i].url);

@@ -25,6 +25,7 @@ struct etcd_member {
 
 struct etcd_cluster {
 	char dir[64];
+	char address[20]; /* of all members */
 	size_t count;
 	const char *args[ETCD_ARGS_MAX]; /* more of them for each etcd, NULL at the end */
 	bool https;
