@@ -30,6 +30,7 @@ static const struct refusal {
 	{"etcdserver: too many requests", ETCD_SAYS_NOT_EXECUTED, false},
 	{"etcdserver: rpc not supported for learner", ETCD_SAYS_NOT_EXECUTED, false},
 	{"etcdserver: request is too large", ETCD_SAYS_NOT_EXECUTED, false},
+	{"etcdserver: too many operations in txn request", ETCD_SAYS_NOT_EXECUTED, true},
 	{"etcdserver: permission denied", ETCD_SAYS_NOT_EXECUTED, true},
 	{"etcdserver: authentication failed, invalid user ID or password", ETCD_SAYS_NOT_EXECUTED,
 	 true},
@@ -49,6 +50,8 @@ static const char *explain(const char *text)
 		{"etcdserver: mvcc: database space exceeded",
 		 "etcd's space quota is exceeded: compact and defragment it, then disarm its "
 		 "alarm"},
+		{"etcdserver: too many operations in txn request",
+		 "etcd's --max-txn-ops is less than its default, 128"},
 		{"etcdserver: user name is empty", "etcd asks for a user and password"},
 		{"etcdserver: authentication is not enabled",
 		 "a user is given, but etcd's authentication is not enabled"},

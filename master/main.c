@@ -72,6 +72,8 @@ static void take_outcomes(struct daemon *d)
 	struct engine_outcome outcome;
 
 	while (store_next(d->store, &outcome)) {
+		if (outcome.result != ENGINE_UNKNOWN)
+			report_store_well(&d->report);
 		master_engine_done(d->master, &outcome, loop_now());
 		free(outcome.sessions);
 	}

@@ -23,6 +23,13 @@
  */
 #define STORE_QUEUE_MAX 1024
 
+/*
+ * Writes of the registry that may share a transaction. When a cluster boots, a thousand nodes say
+ * HELLO at once, and the leader's renewal stands behind them in the queue: one by one, at some
+ * milliseconds each, they would cost the leader its lease. etcd takes 128 in a transaction.
+ */
+#define STORE_BATCH_MAX 64
+
 /* Made by "sqlite:" (mode 0700) if it is missing and the store is to lie right in it. */
 #define STORE_DEFAULT_DIR "/var/lib/dlock"
 
@@ -57,6 +64,12 @@ struct store_driver {
 	int (*open)(const char *rest, const struct store_options *options, void **priv, char *why,
 		    size_t why_len);
 	void (*run)(void *priv, const struct engine_op *op, struct engine_outcome *out);
+	/*
+	 * NULL: always one by one. PUTs and DELETEs, 2 to STORE_BATCH_MAX of them, of one fence and
+	 * each of another session, for which one outcome is found: all are executed, or none is.
+	 */
+	void (*run_batch)(void *priv, const struct engine_op *const ops[], size_t count,
+			  struct engine_outcome *out);
 	void (*stop)(void *priv);
 	void (*close)(void *priv);
 };

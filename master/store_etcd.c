@@ -2,7 +2,8 @@
 /*
  * "etcd:URL,URL,…": a store in an etcd cluster, for several masters. Each operation is one
  * transaction (LOAD: one a page, all as of one revision), with its comparisons inside, committed by
- * etcd's majority before it is DONE. Keys and values: store_etcd.h.
+ * etcd's majority before it is DONE. Registry writes that wait in the queue share one, up to
+ * STORE_BATCH_MAX, and its outcome. Keys and values: store_etcd.h.
  *
  * What an operation comes to. "Not sent" and "not executed" are etcd_client.h's ETCD_NOT_EXECUTED:
  * no connection, or an answer that etcd gives only where it did nothing; the next endpoint has been
@@ -146,32 +147,38 @@ out:
 	return ok;
 }
 
-/* The comparison of the fence, or of the whole cell; and what is to be written. */
-static void compose(const struct etcd_store *s, struct etcd_txn *t, const struct engine_op *op)
+static void compose_swap(const struct etcd_store *s, struct etcd_txn *t, const struct engine_op *op)
 {
-	char leader[ETCD_KEY_MAX_BYTES], fence[ETCD_KEY_MAX_BYTES], key[ETCD_KEY_MAX_BYTES];
+	char leader[ETCD_KEY_MAX_BYTES], fence[ETCD_KEY_MAX_BYTES];
 	char expected[ETCD_VALUE_MAX_BYTES], next[ETCD_VALUE_MAX_BYTES];
 
 	etcd_store_key(s, leader, "leader");
 	etcd_store_key(s, fence, "fence");
-	if (op->kind == ENGINE_SWAP) {
-		etcd_cell_format(expected, &op->expect);
-		etcd_txn_compare_value(t, leader, expected);
-		etcd_cell_format(next, &op->next);
-		etcd_txn_put(t, ETCD_THEN, leader, next);
-		etcd_fence_format(expected, &op->expect);
-		etcd_fence_format(next, &op->next);
-		if (strcmp(expected, next) != 0)
-			etcd_txn_put(t, ETCD_THEN, fence, next);
-		return;
-	}
+	etcd_cell_format(expected, &op->expect);
+	etcd_txn_compare_value(t, leader, expected);
+	etcd_cell_format(next, &op->next);
+	etcd_txn_put(t, ETCD_THEN, leader, next);
 	etcd_fence_format(expected, &op->expect);
-	etcd_txn_compare_value(t, fence, expected);
-	etcd_session_key(s, key, &op->session);
-	if (op->kind == ENGINE_PUT)
-		etcd_txn_put(t, ETCD_THEN, key, "");
-	else
-		etcd_txn_delete(t, ETCD_THEN, key);
+	etcd_fence_format(next, &op->next);
+	if (strcmp(expected, next) != 0)
+		etcd_txn_put(t, ETCD_THEN, fence, next);
+}
+
+static void compose_sessions(const struct etcd_store *s, struct etcd_txn *t,
+			     const struct engine_op *const ops[], size_t count)
+{
+	char key[ETCD_KEY_MAX_BYTES], expected[ETCD_VALUE_MAX_BYTES];
+
+	etcd_store_key(s, key, "fence");
+	etcd_fence_format(expected, &ops[0]->expect);
+	etcd_txn_compare_value(t, key, expected);
+	for (size_t i = 0; i < count; i++) {
+		etcd_session_key(s, key, &ops[i]->session);
+		if (ops[i]->kind == ENGINE_PUT)
+			etcd_txn_put(t, ETCD_THEN, key, "");
+		else
+			etcd_txn_delete(t, ETCD_THEN, key);
+	}
 }
 
 static bool as_expected(const struct engine_op *op, const struct engine_cell *cell)
@@ -196,7 +203,9 @@ static bool refused(struct etcd_store *s, const struct engine_op *op, const json
 	return true;
 }
 
-static bool write_what(struct etcd_store *s, const struct engine_op *op, struct engine_outcome *out)
+/* A SWAP, or registry writes that share their fence. */
+static bool write_what(struct etcd_store *s, const struct engine_op *const ops[], size_t count,
+		       struct engine_outcome *out)
 {
 	json_t *answer = NULL;
 	struct etcd_txn t;
@@ -205,9 +214,12 @@ static bool write_what(struct etcd_store *s, const struct engine_op *op, struct 
 	etcd_store_begin(s, &t);
 	get(s, &t, ETCD_ELSE, "leader");
 	get(s, &t, ETCD_ELSE, "fence");
-	compose(s, &t, op);
+	if (ops[0]->kind == ENGINE_SWAP)
+		compose_swap(s, &t, ops[0]);
+	else
+		compose_sessions(s, &t, ops, count);
 	if (etcd_store_run(s, &t, true, &answer) == ETCD_ANSWERED)
-		ok = etcd_answer_succeeded(answer) || refused(s, op, answer, out);
+		ok = etcd_answer_succeeded(answer) || refused(s, ops[0], answer, out);
 	json_decref(answer);
 	etcd_txn_deinit(&t);
 	return ok;
@@ -215,12 +227,12 @@ static bool write_what(struct etcd_store *s, const struct engine_op *op, struct 
 
 /* ---- The driver ---- */
 
-static bool run_operation(struct etcd_store *s, const struct engine_op *op,
-			  struct engine_outcome *out)
+static bool run_operations(struct etcd_store *s, const struct engine_op *const ops[], size_t count,
+			   struct engine_outcome *out)
 {
 	if (!etcd_store_attach(s))
 		return false;
-	switch (op->kind) {
+	switch (ops[0]->kind) {
 	case ENGINE_READ:
 		return read_cell(s, out);
 	case ENGINE_LOAD:
@@ -228,22 +240,28 @@ static bool run_operation(struct etcd_store *s, const struct engine_op *op,
 	case ENGINE_SWAP:
 	case ENGINE_PUT:
 	case ENGINE_DELETE:
-		return write_what(s, op, out);
+		return write_what(s, ops, count, out);
 	}
 	abort(); /* there is no other kind */
 }
 
-static void etcd_run(void *priv, const struct engine_op *op, struct engine_outcome *out)
+static void etcd_run_batch(void *priv, const struct engine_op *const ops[], size_t count,
+			   struct engine_outcome *out)
 {
 	struct etcd_store *s = priv;
 
 	out->result = ENGINE_DONE;
 	etcd_client_begin(s->client, ETCD_LIMIT_NS);
-	if (run_operation(s, op, out))
+	if (run_operations(s, ops, count, out))
 		return;
 	out->result = ENGINE_UNKNOWN;
 	snprintf(out->error, sizeof(out->error), "%.*s", (int)sizeof(out->error) - 1,
 		 s->trouble.text);
+}
+
+static void etcd_run(void *priv, const struct engine_op *op, struct engine_outcome *out)
+{
+	etcd_run_batch(priv, &op, 1, out);
 }
 
 /* What is still to run shares one budget, however much it is. */
@@ -324,6 +342,7 @@ const struct store_driver store_etcd = {
 	.exclusive = false,
 	.open = etcd_open,
 	.run = etcd_run,
+	.run_batch = etcd_run_batch,
 	.stop = etcd_stop,
 	.close = etcd_close,
 };

@@ -191,6 +191,64 @@ static void test_node_with_a_strange_name_is_lost(void **state)
 	store_close(s);
 }
 
+static struct engine_op session_op(uint64_t id, enum engine_kind kind, struct engine_cell fence,
+				   uint64_t instance)
+{
+	struct engine_op op = {.id = id, .kind = kind, .expect = fence};
+
+	snprintf(op.session.node, sizeof(op.session.node), "n%d", (int)instance);
+	op.session.instance = instance;
+	return op;
+}
+
+/* They stand in the queue together, and may share a transaction. */
+static void test_writes_in_the_queue_are_mixed_up(void **state)
+{
+	struct engine_cell now = cell(5, 6, 7), fenced = cell(5, 5, 7);
+	const struct engine_op ops[] = {
+		session_op(1, ENGINE_PUT, now, 1),
+		session_op(2, ENGINE_PUT, now, 2),
+		session_op(3, ENGINE_DELETE, now, 1),
+		session_op(4, ENGINE_DELETE, now, 2),
+		session_op(5, ENGINE_PUT, now, 2),
+		session_op(6, ENGINE_PUT, fenced, 3),
+		session_op(7, ENGINE_DELETE, fenced, 2),
+		session_op(8, ENGINE_PUT, now, 4),
+		swap_op(now, cell(5, 7, 8)),
+		session_op(10, ENGINE_PUT, now, 5),
+		session_op(11, ENGINE_PUT, cell(5, 7, 8), 6),
+	};
+	const uint64_t refused = 1 << 6 | 1 << 7 | 1 << 10;
+	struct store *s = open_place(*state);
+
+	for (int turn = 0; turn < 20; turn++) { /* they meet the thread at different points */
+		struct engine_cell is = read_cell(s);
+
+		assert_int_equal(swap(s, is, now), ENGINE_DONE);
+		for (uint64_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+			struct engine_op op = ops[i];
+
+			op.id = i + 1;
+			assert_int_equal(store_submit(s, &op), 0);
+		}
+		for (uint64_t id = 1; id <= sizeof(ops) / sizeof(ops[0]); id++) {
+			struct engine_outcome out = collect(s);
+
+			assert_int_equal(out.id, id);
+			assert_int_equal(out.result,
+					 refused >> id & 1 ? ENGINE_REFUSED : ENGINE_DONE);
+		}
+		assert_sessions(s, "n2=2 n4=4 n6=6 ");
+		assert_int_equal(write_session(s, ENGINE_DELETE, cell(5, 7, 8), "n2", 2),
+				 ENGINE_DONE);
+		assert_int_equal(write_session(s, ENGINE_DELETE, cell(5, 7, 8), "n4", 4),
+				 ENGINE_DONE);
+		assert_int_equal(write_session(s, ENGINE_DELETE, cell(5, 7, 8), "n6", 6),
+				 ENGINE_DONE);
+	}
+	store_close(s);
+}
+
 /* Each test on etcd has a key space of its own. */
 static int make_engine(void **state)
 {
@@ -234,6 +292,7 @@ int main(int argc, char **argv)
 		ENGINE_TEST(test_close_drops_what_was_submitted),
 		ENGINE_TEST(test_queue_grows_without_bound_or_out_of_order),
 		ENGINE_TEST(test_registry_of_thousands_loses_some),
+		ENGINE_TEST(test_writes_in_the_queue_are_mixed_up),
 		ENGINE_TEST(test_node_with_a_strange_name_is_lost),
 	};
 
