@@ -22,7 +22,7 @@
 #include "transport/loop.h"
 #include "transport/wire.h"
 
-#define WHY_BYTES 300
+#define WHY_BYTES 400
 
 /* One input must not keep the others waiting: so many messages are read before the rest is looked
  * at. */
@@ -73,6 +73,8 @@ static void take_outcomes(struct daemon *d)
 	struct engine_outcome outcome;
 
 	while (store_next(d->store, &outcome)) {
+		if (outcome.result != ENGINE_UNKNOWN)
+			report_store_well(&d->report);
 		master_engine_done(d->master, &outcome, loop_now());
 		free(outcome.sessions);
 	}
@@ -220,10 +222,13 @@ static bool start(struct daemon *d)
 		log_error("cannot start: %s", strerror(-err));
 		return false;
 	}
-	if (store_open(d->options.store, &d->store, why, sizeof(why)) < 0) {
+	if (store_open(d->options.store, &d->options.store_options, &d->store, why, sizeof(why)) <
+	    0) {
 		log_error("cannot use --store %s: %s", d->options.store, why);
 		return false;
 	}
+	if (*why)
+		log_warning("--store %s: %s", d->options.store, why);
 	return make_master(d) && start_listening(d);
 }
 

@@ -18,7 +18,9 @@ static const char help[] =
 	"\n"
 	"  --listen URL       where nodes reach it: tcp://HOST:PORT or ipc://PATH;\n"
 	"                     may be repeated (default " OPTIONS_LISTEN_DEFAULT ")\n"
-	"  --store STORE      what it keeps over a restart: sqlite:PATH\n"
+	"  --store STORE      what it keeps over a restart: sqlite:PATH, for one master, or\n"
+	"                     etcd:URL[,URL]..., for several, which all have the same list\n"
+	"                     of one etcd cluster's endpoints, http(s)://HOST:PORT\n"
 	"                     (default " OPTIONS_STORE_DEFAULT ")\n"
 	"  --lease SECONDS    how long a node may be silent before what it holds is\n"
 	"                     given to others: 1 to 3600 (default 10)\n"
@@ -28,19 +30,31 @@ static const char help[] =
 	"  --log-level LEVEL  error, warning, info or debug (default info)\n"
 	"  --help, --version\n"
 	"\n"
+	"With etcd:\n"
+	"  --etcd-ca FILE             the authority that its certificates are of\n"
+	"                             (default: those that the system trusts)\n"
+	"  --etcd-cert FILE, --etcd-key FILE\n"
+	"                             our own certificate, if it asks for one\n"
+	"  --etcd-user NAME, --etcd-password-file FILE\n"
+	"                             if its authentication is enabled; the password is\n"
+	"                             the file's first line\n"
+	"  --etcd-prefix KEY          where our keys begin (default " STORE_ETCD_PREFIX_DEFAULT
+	");\n"
+	"                             each dlock cluster needs its own\n"
+	"  --etcd-cluster NAME        what our cluster is called; a master of another name\n"
+	"                             is refused (default " STORE_ETCD_CLUSTER_DEFAULT ")\n"
+	"\n"
 	"Nodes mount the locks with: dlockfs URL MOUNTPOINT\n"
 	"The traffic is neither authenticated nor encrypted: listen on a trusted network.\n";
 
+/* clang-format off */
 enum {
-	OPT_LISTEN = 256,
-	OPT_STORE,
-	OPT_LEASE,
-	OPT_LEADER_LEASE,
-	OPT_NAME,
-	OPT_LOG_LEVEL,
-	OPT_HELP,
-	OPT_VERSION
+	OPT_LISTEN = 256, OPT_STORE, OPT_LEASE, OPT_LEADER_LEASE, OPT_NAME, OPT_LOG_LEVEL,
+	OPT_HELP, OPT_VERSION,
+	OPT_ETCD_CA, OPT_ETCD_CERT, OPT_ETCD_KEY, OPT_ETCD_USER, OPT_ETCD_PASSWORD_FILE,
+	OPT_ETCD_PREFIX, OPT_ETCD_CLUSTER,
 };
+/* clang-format on */
 
 static const struct option long_options[] = {
 	{"listen", required_argument, NULL, OPT_LISTEN},
@@ -49,6 +63,13 @@ static const struct option long_options[] = {
 	{"leader-lease", required_argument, NULL, OPT_LEADER_LEASE},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"etcd-ca", required_argument, NULL, OPT_ETCD_CA},
+	{"etcd-cert", required_argument, NULL, OPT_ETCD_CERT},
+	{"etcd-key", required_argument, NULL, OPT_ETCD_KEY},
+	{"etcd-user", required_argument, NULL, OPT_ETCD_USER},
+	{"etcd-password-file", required_argument, NULL, OPT_ETCD_PASSWORD_FILE},
+	{"etcd-prefix", required_argument, NULL, OPT_ETCD_PREFIX},
+	{"etcd-cluster", required_argument, NULL, OPT_ETCD_CLUSTER},
 	{"help", no_argument, NULL, OPT_HELP},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{0},
@@ -92,8 +113,39 @@ static int parse_leader_lease(struct options *o, const char *text)
 		return bad_usage("--leader-lease", text, "not a number of seconds");
 	if (ns < MASTER_LEADER_LEASE_MIN_NS || ns > MASTER_LEADER_LEASE_MAX_NS)
 		return bad_usage("--leader-lease", text, "it is from 1 second to 1 minute (60)");
-	o->leader_lease_ns = ns;
+	o->leader_lease_ns = o->store_options.leader_lease_ns = ns;
 	return -1;
+}
+
+static int parse_etcd(struct options *o, int opt)
+{
+	struct store_options *e = &o->store_options;
+
+	switch (opt) {
+	case OPT_ETCD_CA:
+		e->etcd_ca = optarg;
+		return -1;
+	case OPT_ETCD_CERT:
+		e->etcd_cert = optarg;
+		return -1;
+	case OPT_ETCD_KEY:
+		e->etcd_key = optarg;
+		return -1;
+	case OPT_ETCD_USER:
+		e->etcd_user = optarg;
+		return -1;
+	case OPT_ETCD_PASSWORD_FILE:
+		e->etcd_password_file = optarg;
+		return -1;
+	case OPT_ETCD_PREFIX:
+		e->etcd_prefix = optarg;
+		return -1;
+	case OPT_ETCD_CLUSTER:
+		e->etcd_cluster = optarg;
+		return -1;
+	default: /* getopt has said what is wrong */
+		return EX_USAGE;
+	}
 }
 
 static int parse_one(struct options *o, int opt)
@@ -121,9 +173,22 @@ static int parse_one(struct options *o, int opt)
 	case OPT_VERSION:
 		puts("dlock-master " DLOCK_VERSION);
 		return 0;
-	default: /* getopt has said what is wrong */
-		return EX_USAGE;
+	default:
+		return parse_etcd(o, opt);
 	}
+}
+
+/* A certificate that is given and not used would be believed to protect something. */
+static int check_etcd(const struct options *o)
+{
+	const struct store_options *e = &o->store_options;
+
+	if (!strncmp(o->store, "etcd:", 5))
+		return -1;
+	if (!e->etcd_ca && !e->etcd_cert && !e->etcd_key && !e->etcd_user &&
+	    !e->etcd_password_file && !e->etcd_prefix && !e->etcd_cluster)
+		return -1;
+	return bad_usage("--store", o->store, "is no etcd, and --etcd- options are given");
 }
 
 int options_parse(struct options *o, int argc, char **argv)
@@ -139,6 +204,8 @@ int options_parse(struct options *o, int argc, char **argv)
 		status = parse_one(o, opt);
 	if (status < 0 && optind < argc)
 		status = bad_usage("argument", argv[optind], "not expected");
+	if (status < 0)
+		status = check_etcd(o);
 	if (!o->listens)
 		o->listen[o->listens++] = OPTIONS_LISTEN_DEFAULT;
 	if (!o->name)

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "master/store.h"
+
 #define OPTIONS_LISTEN_MAX 16 /* --listen may be given so often */
 
 #define OPTIONS_LISTEN_DEFAULT "tcp://127.0.0.1:4477"
@@ -15,6 +17,7 @@ struct options {
 	const char *listen[OPTIONS_LISTEN_MAX];
 	size_t listens;
 	const char *store;
+	struct store_options store_options;
 	const char *name; /* for the log */
 	int64_t lease_ns;
 	int64_t leader_lease_ns; /* TL */

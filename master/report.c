@@ -10,6 +10,10 @@
 /* A node that is refused asks again four times a second: say so this often. */
 #define TAKEN_EVERY_NS (10 * NS_PER_SEC)
 
+/* A store in trouble is asked five times a second, and may say something else each time; one that
+ * is half well succeeds in between. */
+#define TROUBLE_EVERY_NS (10 * NS_PER_SEC)
+
 void report_init(struct report *r, const char *name)
 {
 	*r = (struct report){.name = name};
@@ -50,10 +54,22 @@ void report_dropped(struct report *r, struct endpoint *e, uint32_t peer, const c
 
 static void report_trouble(struct report *r, const char *text)
 {
-	if (!strcmp(r->trouble, text))
+	int64_t now = loop_now().boot_ns;
+
+	r->trouble_ns = now;
+	if (!strcmp(r->trouble, text) || (*r->trouble && now < r->said_ns + TROUBLE_EVERY_NS))
 		return;
+	r->said_ns = now;
 	snprintf(r->trouble, sizeof(r->trouble), "%s", text);
 	log_warning("%s: the store does not answer as it should: %s; trying again", r->name, text);
+}
+
+void report_store_well(struct report *r)
+{
+	if (!*r->trouble || loop_now().boot_ns < r->trouble_ns + TROUBLE_EVERY_NS)
+		return;
+	*r->trouble = '\0';
+	log_info("%s: the store answers again", r->name);
 }
 
 static void report_taken(struct report *r, const struct master_event *event)

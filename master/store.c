@@ -12,7 +12,7 @@
 
 #include "master/store.h"
 
-static const struct store_driver *const drivers[] = {&store_sqlite};
+static const struct store_driver *const drivers[] = {&store_sqlite, &store_etcd};
 
 #define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))
 
@@ -51,30 +51,69 @@ static void finish(struct store *s, struct task *task)
 	pthread_mutex_unlock(&s->mutex);
 }
 
-/* Waits for work. NULL: closing, and all that was submitted has run. */
-static struct task *take(struct store *s)
+/* What is submitted and belongs to those taken: see run_batch in the header. Under the mutex. */
+static bool joins(const struct store *s, struct task *const taken[], size_t count)
 {
-	struct task *task;
+	const struct engine_op *op = s->submitted ? &s->submitted->op : NULL;
+	const struct engine_op *first = &taken[0]->op;
+
+	if (!op || count == STORE_BATCH_MAX || !s->driver->run_batch)
+		return false;
+	if (first->kind < ENGINE_PUT || op->kind < ENGINE_PUT)
+		return false;
+	if (op->expect.epoch != first->expect.epoch ||
+	    op->expect.instance != first->expect.instance)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (taken[i]->op.session.instance == op->session.instance)
+			return false;
+	return true;
+}
+
+/* Waits for work, and takes one task, or several that may run as a batch. 0: closing, and all that
+ * was submitted has run. */
+static size_t take(struct store *s, struct task *taken[STORE_BATCH_MAX])
+{
+	size_t count = 0;
 
 	pthread_mutex_lock(&s->mutex);
 	while (!s->submitted && !s->closing)
 		pthread_cond_wait(&s->changed, &s->mutex);
-	task = s->submitted;
-	if (task)
-		DL_DELETE(s->submitted, task);
+	while (count ? joins(s, taken, count) : s->submitted != NULL) {
+		taken[count] = s->submitted;
+		DL_DELETE(s->submitted, taken[count]);
+		count++;
+	}
 	pthread_mutex_unlock(&s->mutex);
-	return task;
+	return count;
+}
+
+static void run_batch(struct store *s, struct task *taken[], size_t count)
+{
+	const struct engine_op *ops[STORE_BATCH_MAX];
+
+	for (size_t i = 0; i < count; i++)
+		ops[i] = &taken[i]->op;
+	s->driver->run_batch(s->priv, ops, count, &taken[0]->outcome);
+	for (size_t i = 1; i < count; i++)
+		taken[i]->outcome = taken[0]->outcome;
 }
 
 static void *work(void *arg)
 {
+	struct task *taken[STORE_BATCH_MAX];
 	struct store *s = arg;
-	struct task *task;
+	size_t count;
 
-	while ((task = take(s))) {
-		s->driver->run(s->priv, &task->op, &task->outcome);
-		task->outcome.id = task->op.id;
-		finish(s, task);
+	while ((count = take(s, taken))) {
+		if (count > 1)
+			run_batch(s, taken, count);
+		else
+			s->driver->run(s->priv, &taken[0]->op, &taken[0]->outcome);
+		for (size_t i = 0; i < count; i++) {
+			taken[i]->outcome.id = taken[i]->op.id;
+			finish(s, taken[i]);
+		}
 	}
 	return NULL;
 }
@@ -107,7 +146,8 @@ static const struct store_driver *find_driver(const char *spec, const char **res
 	return NULL;
 }
 
-static int store_start(struct store *s, const char *rest, char *why, size_t why_len)
+static int store_start(struct store *s, const char *rest, const struct store_options *options,
+		       char *why, size_t why_len)
 {
 	int err;
 
@@ -117,7 +157,7 @@ static int store_start(struct store *s, const char *rest, char *why, size_t why_
 		snprintf(why, why_len, "no descriptor for the store: %s", strerror(-err));
 		return err;
 	}
-	err = s->driver->open(rest, &s->priv, why, why_len);
+	err = s->driver->open(rest, options, &s->priv, why, why_len);
 	if (err)
 		goto out_event;
 	err = start_thread(s);
@@ -134,15 +174,18 @@ out_event:
 	return err;
 }
 
-int store_open(const char *spec, struct store **out, char *why, size_t why_len)
+int store_open(const char *spec, const struct store_options *options, struct store **out, char *why,
+	       size_t why_len)
 {
+	static const struct store_options none;
 	const char *rest = NULL;
 	const struct store_driver *driver = find_driver(spec, &rest);
 	struct store *s;
 	int err;
 
 	if (!driver) {
-		snprintf(why, why_len, "no such kind of store: \"%s\" (known: sqlite:PATH)", spec);
+		snprintf(why, why_len,
+			 "no such kind of store: \"%s\" (known: sqlite:PATH, etcd:URL,…)", spec);
 		return -EINVAL;
 	}
 	s = calloc(1, sizeof(*s));
@@ -150,10 +193,11 @@ int store_open(const char *spec, struct store **out, char *why, size_t why_len)
 		snprintf(why, why_len, "no memory for the store");
 		return -ENOMEM;
 	}
+	*why = '\0';
 	s->driver = driver;
 	pthread_mutex_init(&s->mutex, NULL);
 	pthread_cond_init(&s->changed, NULL);
-	err = store_start(s, rest, why, why_len);
+	err = store_start(s, rest, options ? options : &none, why, why_len);
 	if (err)
 		goto out_free;
 	*out = s;
@@ -176,6 +220,8 @@ void store_close(struct store *s)
 	s->closing = true;
 	pthread_cond_signal(&s->changed);
 	pthread_mutex_unlock(&s->mutex);
+	if (s->driver->stop)
+		s->driver->stop(s->priv);
 	pthread_join(s->thread, NULL);
 	assert(!s->submitted);
 	DL_FOREACH_SAFE (s->finished, task, tmp) {

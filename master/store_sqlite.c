@@ -186,7 +186,8 @@ static void sqlite_run(void *priv, const struct engine_op *op, struct engine_out
 	snprintf(out->error, sizeof(out->error), "%s (SQLite code %d)", sqlite3_errstr(rc), rc);
 }
 
-static int sqlite_open(const char *rest, void **priv, char *why_text, size_t why_len)
+static int sqlite_open(const char *rest, const struct store_options *options, void **priv,
+		       char *why_text, size_t why_len)
 {
 	struct reason why = {why_text, why_len};
 	struct sqlite_store *s = calloc(1, sizeof(*s));

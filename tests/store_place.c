@@ -68,7 +68,7 @@ void need_mounts(void)
 struct store *open_spec(struct place *p, const char *spec)
 {
 	struct store *s = NULL;
-	int err = store_open(spec, &s, p->why, sizeof(p->why));
+	int err = store_open(spec, &p->options, &s, p->why, sizeof(p->why));
 
 	if (err)
 		fail_msg("%s: %d, %s", spec, err, p->why);
@@ -85,7 +85,7 @@ void assert_refused(struct place *p, const char *spec, int err, const char *word
 	struct store *s = NULL;
 
 	memset(p->why, 0, sizeof(p->why));
-	assert_int_equal(store_open(spec, &s, p->why, sizeof(p->why)), err);
+	assert_int_equal(store_open(spec, &p->options, &s, p->why, sizeof(p->why)), err);
 	assert_null(s);
 	assert_null(strchr(p->why, '\n'));
 	if (!strstr(p->why, words))

@@ -24,7 +24,8 @@ struct place {
 	char path[96];	/* of the store */
 	char wal[128];	/* SQLite's, beside it */
 	char spec[128]; /* the same, for store_open */
-	char why[512];	/* the last refusal */
+	struct store_options options;
+	char why[512]; /* the last refusal */
 };
 
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)

@@ -19,10 +19,10 @@
 
 #define MANY 100000
 #define FEW  10000
-/* Ten times as many may take forty times as long, for the caches are too small for all of them and
+/* Ten times as many may take sixty times as long, for the caches are too small for all of them and
  * other work has its share; a walk through all for each takes a hundred times as long. */
-#define RATIO_MAX  40
-#define TRIES	   2
+#define RATIO_MAX  60
+#define TRIES	   3
 #define BYSTANDERS 200
 /* What takes less is not compared. */
 #define BLINK_NS (2 * NS_PER_MS)

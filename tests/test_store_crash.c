@@ -38,7 +38,7 @@ static int swap_and_report(struct place *p, int fd)
 	struct store *s = NULL;
 	struct engine_cell at;
 
-	if (store_open(p->spec, &s, p->why, sizeof(p->why)))
+	if (store_open(p->spec, &p->options, &s, p->why, sizeof(p->why)))
 		return 1;
 	at = read_cell(s);
 	for (int i = 0; i < SWAPS_MAX; i++) {
@@ -90,7 +90,7 @@ static int swap_and_die(struct place *p, int fd)
 {
 	struct store *s = NULL;
 
-	if (store_open(p->spec, &s, p->why, sizeof(p->why)))
+	if (store_open(p->spec, &p->options, &s, p->why, sizeof(p->why)))
 		return 1;
 	for (uint64_t i = 0; i < TORN_SWAPS; i++)
 		if (swap(s, cell(0, 0, i), cell(0, 0, i + 1)) != ENGINE_DONE)

@@ -167,7 +167,7 @@ static void test_impossible_places(void **state)
 	struct place *p = *state;
 	char spec[256];
 
-	assert_refused(p, "etcd:http://x", -EINVAL, "no such kind of store: \"etcd:http://x\"");
+	assert_refused(p, "file:/x", -EINVAL, "no such kind of store: \"file:/x\"");
 	assert_refused(p, "/a/path", -EINVAL, "known: sqlite:PATH");
 	assert_refused(p, "sqlite:", -EINVAL, "needs a file's path");
 	assert_refused(p, "sqlite:/dev/null", -EINVAL, "not a regular file");
