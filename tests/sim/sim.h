@@ -85,7 +85,8 @@ enum sim_fault {
 	FAULT_NODE_FREEZE = 1 << 11, /* of a node's clock: that node is lost, the others are not */
 	FAULT_MEMORY = 1 << 12,	     /* every n-th allocation of the core fails (dlock-sim) */
 	FAULT_OLD_STORE = 1 << 13,   /* it is put back to an old state */
-	FAULT_ALL = (1 << 14) - 1,
+	FAULT_TORN_STORE = 1 << 14,  /* so are its parts, to states of different times */
+	FAULT_ALL = (1 << 15) - 1,
 };
 
 #define SIM_NO_SUCH_FAULT (~0u)
@@ -291,7 +292,8 @@ void net_send_to_node(struct sim *s, size_t master, uint32_t peer, const struct 
 
 void engine_start(struct sim *s, size_t master, const struct engine_op *op);
 void engine_forget(struct sim *s, size_t master); /* the process died */
-void engine_put_back(struct sim *s);
+/* torn: its registry is not as old as its cell. */
+void engine_put_back(struct sim *s, bool torn);
 bool engine_knows(const struct sim *s, const char *node, uint64_t instance);
 void engine_free(struct sim *s);
 
@@ -343,7 +345,6 @@ void history_begin(struct sim *s, struct request *r);
 void history_end(struct sim *s, struct request *r);
 /* A lock or name given up, or its handle closed: the program stops acting as its holder. */
 void history_release(struct sim *s, size_t node, uint64_t handle, bool closed);
-void history_node_died(struct sim *s, size_t node);
 void history_free(struct sim *s);
 
 /* ---- sim_names.c ---- */

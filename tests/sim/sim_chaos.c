@@ -38,7 +38,7 @@ struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace)
 	if (sim_below(&draw, 4))
 		config.faults &= ~(unsigned)FAULT_TWIN;
 	if (sim_below(&draw, 4)) /* with it little can be said of the rest */
-		config.faults &= ~(unsigned)FAULT_OLD_STORE;
+		config.faults &= ~(unsigned)(FAULT_OLD_STORE | FAULT_TORN_STORE);
 	/* Who asks for some mostly wants them all. */
 	if (config.allowed != FAULT_ALL && sim_below(&draw, 4))
 		config.faults = config.allowed;

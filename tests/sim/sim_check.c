@@ -237,6 +237,18 @@ static void check_expired(struct sim *s, const struct master_event *e)
 			sim_fail(s, "I7: %s is freed and still registered", e->node);
 }
 
+/* I7: who is dead when grace ends is gone from the registry, too. */
+static void check_grace_over(struct sim *s, const struct master *m)
+{
+	const struct session *session;
+
+	for (session = m->sessions; session; session = session->hh.next)
+		if (session->state == SESSION_DYING && m->epoch == s->store.cell.epoch &&
+		    !s->store.late_put && engine_knows(s, session->node, session->instance))
+			sim_fail(s, "I7: grace is over, and %s, who is dead, is still registered",
+				 session->node);
+}
+
 static bool is_astray(const struct sim *s, const char *id)
 {
 	for (size_t i = 0; i < s->config.nodes; i++)
@@ -294,6 +306,8 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 		  e->epoch, e->count, e->node, e->text);
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
 		check_expired(s, e);
+	if (e->kind == MASTER_EVENT_GRACE_OVER)
+		check_grace_over(s, s->masters[master].master);
 	check_freed(s, master, e);
 	if (e->kind == MASTER_EVENT_LEADING)
 		faults_takeover(s, master);

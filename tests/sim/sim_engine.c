@@ -77,18 +77,23 @@ static void back_up(struct store *st)
 		st->backup_count++;
 }
 
-/* To what the oldest backup says; the masters are down. */
-void engine_put_back(struct sim *s)
+/*
+ * To what the oldest backup says; the masters are down. Torn, the registry is of a later one: it may
+ * know sessions that the cell's time did not, and dead ones. (A new cell with an old registry nobody
+ * can tell, and no store does that which is atomic.)
+ */
+void engine_put_back(struct sim *s, bool torn)
 {
 	struct store *st = &s->store;
 	const struct sim_backup *old = &st->backups[SIM_BACKUPS - 1];
+	const struct sim_backup *part = torn ? &st->backups[sim_below(s, SIM_BACKUPS - 1)] : old;
 
 	assert(st->backup_count == SIM_BACKUPS);
 	if (st->cell.epoch > st->lost_epoch)
 		st->lost_epoch = st->cell.epoch;
 	st->cell = old->cell;
-	memcpy(st->registry, old->registry, sizeof(st->registry));
-	st->count = old->count;
+	memcpy(st->registry, part->registry, sizeof(st->registry));
+	st->count = part->count;
 	st->backup_count = 0;
 }
 

@@ -17,8 +17,8 @@
 #define FAULT_LIST_BYTES   256
 
 const char *const sim_fault_names[] = {
-	"loss",	  "repeat", "delay", "partition",  "master", "node",	 "engine", "pause",
-	"freeze", "drift",  "twin",  "nodefreeze", "memory", "oldstore", NULL,
+	"loss",	  "repeat", "delay", "partition",  "master", "node",	 "engine",    "pause",
+	"freeze", "drift",  "twin",  "nodefreeze", "memory", "oldstore", "tornstore", NULL,
 };
 
 static unsigned fault_by_name(const char *word)
@@ -241,7 +241,7 @@ static void fault_node_freeze(struct sim *s)
 }
 
 /* All masters are stopped for it. */
-static void fault_old_store(struct sim *s)
+static void put_back(struct sim *s, bool torn)
 {
 	if (s->store.backup_count < SIM_BACKUPS)
 		return;
@@ -250,8 +250,18 @@ static void fault_old_store(struct sim *s)
 		sim_at(s, (int64_t)sim_below(s, NS_PER_SEC), SIM_NO_MACHINE, on_start_master,
 		       number(i));
 	}
-	sim_trace(s, "the store is put back to an old state");
-	engine_put_back(s);
+	sim_trace(s, "the store is put back to an old state%s", torn ? ", torn" : "");
+	engine_put_back(s, torn);
+}
+
+static void fault_old_store(struct sim *s)
+{
+	put_back(s, false);
+}
+
+static void fault_torn_store(struct sim *s)
+{
+	put_back(s, true);
 }
 
 static void on_die(struct sim *s, struct event *e)
@@ -319,6 +329,7 @@ static void one_fault(struct sim *s)
 		{FAULT_FREEZE, fault_freeze},
 		{FAULT_NODE_FREEZE, fault_node_freeze},
 		{FAULT_OLD_STORE, fault_old_store},
+		{FAULT_TORN_STORE, fault_torn_store},
 		{FAULT_MASTER_CRASH, fault_deaf},
 	};
 	const size_t count = sizeof(all) / sizeof(*all);

@@ -121,14 +121,37 @@ static bool forgotten(const struct sim *s, const struct change *c)
 
 /* ---- Holders ---- */
 
-static struct hold *holder_of(struct sim *s, const char *name)
+/*
+ * I7: what a session holds nobody gets as long as it is registered, be its node dead or lapsed. A
+ * store that was put back, or did a PUT late, registers sessions that are over.
+ */
+static bool is_registered(const struct sim *s, const struct hold *h)
 {
-	struct hold *h;
+	return !s->store.lost_epoch && !s->store.late_put &&
+	       engine_knows(s, s->nodes[h->node].id, h->instance);
+}
 
-	DL_FOREACH (history_of(s)->holds, h)
-		if (!strcmp(h->name, name) && check_believes(s, h->node, h->instance))
-			return h;
-	return NULL;
+static void check_free(struct sim *s, const struct request *r, const struct hold *h)
+{
+	if (check_believes(s, h->node, h->instance))
+		sim_fail(s, "I1: node %zu was granted a %s that node %zu holds", r->node,
+			 *h->name ? h->name : "flock", h->node);
+	if (is_registered(s, h))
+		sim_fail(s, "I7: node %zu was granted a %s of node %zu, which is still registered",
+			 r->node, *h->name ? h->name : "flock", h->node);
+}
+
+static void forget_old_holds(struct sim *s)
+{
+	struct history *history = history_of(s);
+	struct hold *h, *next;
+
+	DL_FOREACH_SAFE (history->holds, h, next) {
+		if (check_believes(s, h->node, h->instance) || is_registered(s, h))
+			continue;
+		DL_DELETE(history->holds, h);
+		free(h);
+	}
 }
 
 static void add_hold(struct sim *s, const struct request *r, uint64_t ino, uint64_t handle,
@@ -137,6 +160,7 @@ static void add_hold(struct sim *s, const struct request *r, uint64_t ino, uint6
 	struct hold *h = calloc(1, sizeof(*h));
 
 	assert(h);
+	forget_old_holds(s);
 	if (!check_believes(s, r->node, node_instance(s->nodes[r->node].node)))
 		sim_fail(s, "I1: node %zu tells of a grant and believes no more", r->node);
 	h->node = r->node;
@@ -152,12 +176,12 @@ static void add_hold(struct sim *s, const struct request *r, uint64_t ino, uint6
 static void name_made(struct sim *s, const struct request *r)
 {
 	struct named *n = name_of(s, r->message->name);
-	const struct hold *other = holder_of(s, r->message->name);
+	const struct hold *h;
 	uint64_t token = r->reply->links[0].token; /* the programs give a file one name */
 
-	if (other)
-		sim_fail(s, "I1: node %zu made %s, which node %zu holds", r->node, n->name,
-			 other->node);
+	DL_FOREACH (history_of(s)->holds, h)
+		if (!strcmp(h->name, n->name))
+			check_free(s, r, h);
 	if (token <= r->seen_token)
 		sim_fail(s, "I2: token of %s fell", n->name);
 	if (token > n->token)
@@ -173,10 +197,8 @@ static void flock_granted(struct sim *s, const struct request *r)
 
 	DL_FOREACH (history_of(s)->holds, h)
 		if (!h->name[0] && (h->ino == m->ino || !strcmp(h->key, r->key)) &&
-		    check_believes(s, h->node, h->instance) &&
 		    (h->mode == LOCK_EXCLUSIVE || m->lock_mode == LOCK_EXCLUSIVE))
-			sim_fail(s, "I1: node %zu was granted a flock that node %zu holds", r->node,
-				 h->node);
+			check_free(s, r, h);
 	if (m->lock_mode == LOCK_EXCLUSIVE && r->seen_by != r->node &&
 	    r->reply->token <= r->seen_token)
 		sim_fail(s, "I2: token of %" PRIx64 " fell", m->ino);
@@ -199,19 +221,6 @@ void history_release(struct sim *s, size_t node, uint64_t handle, bool closed)
 	}
 	DL_FOREACH_SAFE (history->holds, h, next) {
 		if (h->node != node || h->handle != handle || (closed && h->name[0]))
-			continue;
-		DL_DELETE(history->holds, h);
-		free(h);
-	}
-}
-
-void history_node_died(struct sim *s, size_t node)
-{
-	struct history *history = history_of(s);
-	struct hold *h, *next;
-
-	DL_FOREACH_SAFE (history->holds, h, next) {
-		if (h->node != node)
 			continue;
 		DL_DELETE(history->holds, h);
 		free(h);
@@ -327,6 +336,7 @@ void history_free(struct sim *s)
 	struct file *f, *next_file;
 	struct named *n, *next_name;
 	struct written *w, *next;
+	struct hold *hold, *next_hold;
 
 	HASH_ITER (hh, h->files, f, next_file) {
 		HASH_DEL(h->files, f);
@@ -338,7 +348,7 @@ void history_free(struct sim *s)
 		HASH_DEL(h->names, n);
 		free(n);
 	}
-	for (size_t i = 0; i < s->config.nodes; i++)
-		history_node_died(s, i);
+	DL_FOREACH_SAFE (h->holds, hold, next_hold)
+		free(hold);
 	free(h);
 }

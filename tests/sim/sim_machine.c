@@ -169,7 +169,6 @@ void sim_crash_node(struct sim *s, size_t i)
 	for (size_t m = 0; m < s->config.masters; m++)
 		net_disconnect(s, i, m);
 	machine_dies(s, i);
-	history_node_died(s, i);
 	programs_die(s, i);
 	requests_die(s, i);
 	node_free(s->nodes[i].node);

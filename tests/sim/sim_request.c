@@ -99,7 +99,7 @@ static bool may_hear(const struct sim *s, const struct request *r, const struct 
 void request_interrupt(struct sim *s, struct request *r)
 {
 	const struct call *c = call_of(s, r);
-	bool could_hear = c && may_hear(s, r, c);
+	bool pending = c != NULL, could_hear = c && may_hear(s, r, c);
 
 	sim_trace(s, "node %zu call %" PRIu64 ": a signal", r->node, r->call);
 	r->signalled = true;
@@ -110,8 +110,8 @@ void request_interrupt(struct sim *s, struct request *r)
 	if (c && c->cancelled)
 		r->patient_until_ns =
 			deadline_is_set(&c->deadline) ? c->deadline.at_ns : MOMENT_NEVER;
-	else if (could_hear)
-		r->patient_until_ns = MOMENT_NEVER;
+	else if (pending) /* at a later signal nobody may be there to hear of it any more */
+		r->patient_until_ns = could_hear ? MOMENT_NEVER : 0;
 	sim_at(s, 1, machine_of_node(r->node), on_kick, NULL);
 }
 

@@ -52,10 +52,31 @@ static void test_what_was_moved_away_and_back_is_taken_for_gone(void **state)
 	story_end(s);
 }
 
+/* The first signal asks the master; at the second it cannot be reached any more (rule 13). */
+static void test_a_second_signal_without_a_master_owes_its_word(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct opened f = story_make(s, 0, "f", 0), g = story_make(s, 1, "f", 0);
+	struct request *wait;
+
+	story_lock(s, &f);
+	wait = story_flock(s, &g, LOCK_EXCLUSIVE, true);
+	sim_run_for(s, 10 * HOP);
+	story_cut(s, 1, true, true);
+	request_interrupt(s, wait);
+	sim_run_for(s, HOP);
+	net_disconnect(s, 1, 0);
+	sim_run_for(s, HOP);
+	request_interrupt(s, wait);
+	assert_int_equal(story_wait(s, wait, HOP)->status, STATUS_INTERRUPTED);
+	story_end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_was_moved_away_and_back_is_taken_for_gone),
+		cmocka_unit_test(test_a_second_signal_without_a_master_owes_its_word),
 	};
 
 	cmocka_set_test_filter(getenv("CMOCKA_TEST_FILTER"));
