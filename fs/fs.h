@@ -94,6 +94,10 @@ struct asked {
 	struct asked *prev, *next; /* onloss.flushes */
 };
 
+/* main.c */
+/* The last line that libfuse had to say; empty: none. */
+const char *fs_fuse_reason(void);
+
 /* ask.c */
 /* NULL: no memory, and the kernel has been told. fi is copied; it may be NULL. */
 struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi);

@@ -52,7 +52,7 @@ static void on_fuse_log(enum fuse_log_level level, const char *format, va_list a
 		fuse_said[--len] = '\0';
 }
 
-static const char *fuse_reason(void)
+const char *fs_fuse_reason(void)
 {
 	return strncmp(fuse_said, "fuse: ", 6) ? fuse_said : fuse_said + 6;
 }
@@ -130,7 +130,7 @@ static int make_session(struct fs *fs)
 	fs->session = fuse_session_new(&fs->options.fuse, &fs_ops, sizeof(fs_ops), fs);
 	if (fs->session)
 		return 0;
-	log_error("%s (see --help)", fuse_reason());
+	log_error("%s (see --help)", fs_fuse_reason());
 	return EX_USAGE;
 }
 
@@ -176,7 +176,7 @@ static int mount_session(struct fs *fs)
 
 	fuse_said[0] = '\0';
 	if (fuse_session_mount(fs->session, fs->options.mountpoint) < 0)
-		return cannot(fs->options.mountpoint, fuse_reason());
+		return cannot(fs->options.mountpoint, fs_fuse_reason());
 	fs->mounted = true;
 	fd = fuse_session_fd(fs->session);
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
@@ -352,7 +352,7 @@ int main(int argc, char **argv)
 	fuse_set_log_func(on_fuse_log);
 	status = options_parse(&fs.options, argc, argv);
 	if (status == EX_USAGE && fuse_said[0])
-		log_error("%s (see --help)", fuse_reason());
+		log_error("%s (see --help)", fs_fuse_reason());
 	if (status < 0) {
 		status = find_mountpoint(&fs.options);
 		if (!status)

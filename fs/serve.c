@@ -247,10 +247,14 @@ int fs_serve_until_ready(struct fs *fs)
 
 	while (!fs->ready && !sig && !unmounted(fs))
 		turn(fs, MOMENT_NEVER, &sig);
-	if (fs->ready)
+	/* libfuse looks at what was agreed on after we have, and ends the session if it does not like
+	 * it. */
+	if (fs->ready && !unmounted(fs))
 		return 0;
 	log_error("cannot mount %s: %s", fs->options.mountpoint,
-		  fs->refused[0] ? fs->refused : "it was unmounted at once");
+		  fs->refused[0]	? fs->refused
+		  : fs_fuse_reason()[0] ? fs_fuse_reason()
+					: "it was unmounted at once");
 	return 1;
 }
 

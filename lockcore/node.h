@@ -47,6 +47,13 @@
  */
 #define NODE_PATIENCE_NS (250 * NS_PER_MS)
 
+/*
+ * Ranges that a node may hold in one file; a request for more, and an unlock that would split one
+ * into more, is STATUS_NO_SPACE (ENOLCK). Each is looked at for each new one, and again one after the
+ * other when a master starts anew, for which all nodes wait.
+ */
+#define NODE_RANGES_MAX 4096
+
 /* How often a HELLO is repeated while nobody has answered it. */
 #define NODE_HELLO_NS (250 * NS_PER_MS)
 

@@ -274,6 +274,10 @@ static void start(struct node *n, struct call *c, struct moment now)
 		answer(n, c, STATUS_LAPSED);
 		return;
 	}
+	if (m->kind == MESSAGE_LOCK && kept_has_no_room(n, m)) {
+		answer(n, c, STATUS_NO_SPACE);
+		return;
+	}
 	if (n->state != NODE_OPEN && answer_from_memory(n, c))
 		return;
 	c->late = STATUS_NO_MASTER;

@@ -226,6 +226,8 @@ void kept_release(struct node *n, const struct message *request, struct range **
 /* The request was refused: what kept_release weakened for it is as strong as before. */
 void kept_strengthen(struct node *n, const struct message *request, const struct range *weakened);
 /* Sends what puts the master's view of a given-up lock request back to ours. */
+/* Would it make more ranges of the node in one file than NODE_RANGES_MAX? */
+bool kept_has_no_room(struct node *n, const struct message *request);
 void kept_undo_lock(struct node *n, const struct message *request);
 /* The owner's first request of that kind in the file that is not answered; NULL: there is none. */
 struct call *lock_first_asked(struct node *n, const struct message *like);

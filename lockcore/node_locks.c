@@ -227,6 +227,24 @@ static enum lock_mode piece_at(const struct kept *k, const struct range *want, i
 	return mode;
 }
 
+bool kept_has_no_room(struct node *n, const struct message *request)
+{
+	const struct kept *k = kept_find(n, request->ino);
+	struct range want = as_range(request);
+	const struct range *held;
+	size_t count = 0;
+	bool splits = false;
+
+	if (want.kind != LOCK_RANGE || !k)
+		return false;
+	DL_FOREACH (k->locks[LOCK_RANGE], held) {
+		count++;
+		splits |= range_same_owner(held, &want) && held->start < want.start &&
+			  held->end > want.end;
+	}
+	return count >= NODE_RANGES_MAX && (want.mode != LOCK_NONE || splits);
+}
+
 struct call *lock_first_asked(struct node *n, const struct message *like)
 {
 	struct range want = as_range(like);
