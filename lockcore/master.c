@@ -40,6 +40,7 @@ void master_forget_epoch(struct master *m)
 	table_free(m->table);
 	m->table = NULL;
 	m->epoch = 0;
+	m->doubted_count = 0;
 	m->unreclaimed = 0;
 	m->swap_running = false;
 	m->swap_at_ns = MOMENT_NEVER;

@@ -68,8 +68,11 @@
  * do meanwhile.
  */
 #define MASTER_UNHEARD_MAX_BYTES (UINT64_C(128) << 20)
-#define MASTER_REPLIES_MAX	 256 /* answers to HELLO and BYE not yet drained; more are dropped */
-#define MASTER_EVENTS_MAX	 64  /* not yet drained; the oldest give way */
+/* Sessions of an epoch whose DELETE was of unknown outcome first; with more, a new epoch settles
+ * them all. */
+#define MASTER_DOUBTED_MAX 64
+#define MASTER_REPLIES_MAX 256 /* answers to HELLO and BYE not yet drained; more are dropped */
+#define MASTER_EVENTS_MAX  64  /* not yet drained; the oldest give way */
 
 struct master;
 

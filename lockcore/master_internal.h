@@ -72,6 +72,7 @@ struct session {
 	enum session_state state;
 	uint32_t peer; /* where it was heard of last */
 	bool said_bye;
+	bool doubted;		/* a DELETE of it was of unknown outcome, and may be done late */
 	int64_t reclaim_end_ns; /* RECLAIMING: no promise after this until it is done */
 	struct deadline expiry; /* DYING: when to ask the store again */
 	struct deadline wake;	/* the channel's */
@@ -133,6 +134,9 @@ struct master {
 	int64_t swap_at_ns; /* the next SWAP is due */
 	int64_t swap_sent_ns;
 
+	/* Instances that are not registered again in this epoch: a late DELETE would undo it. */
+	uint64_t doubted[MASTER_DOUBTED_MAX];
+	size_t doubted_count;
 	struct session *sessions;
 	struct session *nodes;
 	struct session *ready;

@@ -148,6 +148,7 @@ void session_kill(struct master *m, struct session *s)
 static void deleted(struct master *m, struct session *s, struct moment now)
 {
 	struct message farewell = {.kind = MESSAGE_FAREWELL, .target = s->instance};
+	bool full;
 
 	master_tell(m, s->said_bye ? MASTER_EVENT_LEFT : MASTER_EVENT_EXPIRED, s, 0, NULL);
 	if (s->said_bye)
@@ -155,7 +156,21 @@ static void deleted(struct master *m, struct session *s, struct moment now)
 	table_drop_client(m->table, s->instance, now);
 	exec_drain(m);
 	m->unreclaimed--;
+	full = s->doubted && m->doubted_count == MASTER_DOUBTED_MAX;
+	if (s->doubted && !full)
+		m->doubted[m->doubted_count++] = s->instance;
 	session_free(m, s);
+	if (full)
+		master_step_down(m, now,
+				 "the store left too much in doubt, which a new epoch ends");
+}
+
+static bool is_doubted(const struct master *m, uint64_t instance)
+{
+	for (size_t i = 0; i < m->doubted_count; i++)
+		if (m->doubted[i] == instance)
+			return true;
+	return false;
 }
 
 static void extend(struct master *m, struct session *s, struct moment now)
@@ -184,6 +199,8 @@ void session_stored(struct master *m, const struct engine_op *op,
 	/* An outcome that comes late, of an operation done twice, says nothing any more. */
 	if (s->state != (op->kind == ENGINE_PUT ? SESSION_REGISTERING : SESSION_DYING))
 		return;
+	if (outcome->result == ENGINE_UNKNOWN && op->kind == ENGINE_DELETE)
+		s->doubted = !m->config.exclusive_store;
 	if (outcome->result == ENGINE_UNKNOWN)
 		deadline_set(&m->expiries, &s->expiry, now.boot_ns + MASTER_STORE_RETRY_NS);
 	else if (op->kind == ENGINE_PUT)
@@ -257,7 +274,7 @@ static void hello_first(struct master *m, uint64_t instance, uint32_t peer,
 	struct session *other = find_node(m, msg->text), *s;
 	struct message taken = {.kind = MESSAGE_TAKEN};
 
-	if (msg->resume && rule(RULE_STRANGERS_DO_NOT_RECLAIM)) {
+	if ((msg->resume && rule(RULE_STRANGERS_DO_NOT_RECLAIM)) || is_doubted(m, instance)) {
 		reply_to(m, peer, instance, &expired);
 		return;
 	}

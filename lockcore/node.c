@@ -323,6 +323,13 @@ static void on_not_me(struct node *n, struct moment now)
 	n->hello_asks = false;
 }
 
+/* Nobody has welcomed the instance, and nobody will. */
+static void join_anew(struct node *n, struct moment now)
+{
+	n->instance++;
+	n->hello_at_ns = now.boot_ns;
+}
+
 static void on_session_message(struct node *n, size_t master, const struct packet *p,
 			       const struct message *m, struct moment now)
 {
@@ -341,6 +348,8 @@ static void on_session_message(struct node *n, size_t master, const struct packe
 	case MESSAGE_EXPIRED:
 		if (n->state == NODE_OPEN)
 			node_lapse(n, now);
+		else if (n->state == NODE_JOINING)
+			join_anew(n, now);
 		break;
 	case MESSAGE_FAREWELL:
 		on_farewell(n, m);

@@ -14,6 +14,7 @@ struct scene {
 	int64_t now;
 	uint64_t puts[2]; /* under way */
 	size_t put_count, deletes;
+	size_t doubts; /* so many DELETEs are of unknown outcome */
 };
 
 static struct moment now(const struct scene *s)
@@ -39,6 +40,8 @@ static void run(struct scene *s, int64_t ns)
 			s->deletes += op.kind == ENGINE_DELETE;
 			if (op.kind == ENGINE_PUT)
 				s->puts[s->put_count++ % 2] = op.id;
+			else if (op.kind == ENGINE_DELETE && s->doubts && s->doubts--)
+				outcome(s, op.id, ENGINE_UNKNOWN);
 			else
 				outcome(s, op.id, ENGINE_DONE);
 		}
@@ -69,10 +72,52 @@ static void test_late_outcome_spares_the_session(void **state)
 	master_free(s.m);
 }
 
+/* The kind of the next answer to a peer. */
+static enum message_kind answered(struct scene *s)
+{
+	struct packet p;
+	uint32_t peer;
+
+	return master_next_packet(s->m, now(s), &peer, &p) ? p.messages[0]->kind : MESSAGE_NONE;
+}
+
+/* The first DELETE may be done at any time yet, and would take what is registered again. */
+static void test_late_delete_unregisters_a_live_session(void **state)
+{
+	struct master_config config = {.instance = 1,
+				       .lease_ns = MASTER_LEASE_DEFAULT_NS,
+				       .leader_lease_ns = MASTER_LEADER_LEASE_DEFAULT_NS,
+				       .max_files = 10};
+	struct message hello = {.kind = MESSAGE_HELLO, .text = "node", .stamp_ns = 1};
+	struct packet p = {.instance = 7, .count = 1, .messages = {&hello}};
+	struct scene s = {.now = 1, .m = master_new(&config, (struct moment){.boot_ns = 1})};
+
+	run(&s, NS_PER_SEC);
+	assert_true(master_is_serving(s.m));
+	master_receive(s.m, 1, &p, now(&s));
+	run(&s, NS_PER_SEC);
+	outcome(&s, s.puts[0], ENGINE_DONE);
+	s.doubts = 1;
+	run(&s, 2 * MASTER_LEASE_DEFAULT_NS);
+	assert_int_equal(s.deletes, 2);
+	while (answered(&s))
+		;
+	master_receive(s.m, 1, &p, now(&s));
+	assert_int_equal(answered(&s), MESSAGE_EXPIRED);
+	run(&s, NS_PER_SEC);
+	assert_int_equal(s.put_count, 1);
+	p.instance = 8;
+	master_receive(s.m, 1, &p, now(&s));
+	run(&s, NS_PER_SEC);
+	assert_int_equal(s.put_count, 2);
+	master_free(s.m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_late_outcome_spares_the_session),
+		cmocka_unit_test(test_late_delete_unregisters_a_live_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
