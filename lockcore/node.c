@@ -66,7 +66,7 @@ int64_t node_belief_end(const struct node *n)
 
 /* ---- Events ---- */
 
-static void tell(struct node *n, struct node_event event)
+void node_tell(struct node *n, struct node_event event)
 {
 	size_t last;
 
@@ -118,7 +118,7 @@ void node_lapse(struct node *n, struct moment now)
 	n->taken_until_ns = 0;
 	channel_deinit(&n->channel);
 	node_calls_lapse(n);
-	tell(n, event);
+	node_tell(n, event);
 }
 
 void node_check_belief(struct node *n, struct moment now)
@@ -127,91 +127,9 @@ void node_check_belief(struct node *n, struct moment now)
 		node_lapse(n, now);
 }
 
-/* ---- Links ---- */
-
-void node_connected(struct node *n, size_t master, struct moment now)
-{
-	assert(master < n->config.masters);
-	node_check_belief(n, now);
-	n->links[master].up = true;
-	n->links[master].silent_at_ns = MOMENT_NEVER;
-	if (n->state == NODE_OPEN && master != n->master)
-		return;
-	/* What was on its way on the old connection may be lost. */
-	channel_rewind(&n->channel);
-	n->hello_to = master;
-	n->hello_at_ns = now.boot_ns;
-}
-
-void node_disconnected(struct node *n, size_t master, struct moment now)
-{
-	assert(master < n->config.masters);
-	node_check_belief(n, now);
-	n->links[master].up = false;
-	n->links[master].silent_at_ns = now.boot_ns + NODE_SILENT_NS;
-	if (n->state == NODE_OPEN && master == n->master)
-		n->hello_at_ns = now.boot_ns;
-}
-
-/* The link at or after `from` that is up; false: none is. */
-static bool link_up(const struct node *n, size_t from, size_t *out)
-{
-	for (size_t i = 0; i < n->config.masters; i++) {
-		size_t at = (from + i) % n->config.masters;
-
-		if (n->links[at].up) {
-			*out = at;
-			return true;
-		}
-	}
-	return false;
-}
-
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
-}
-
-/* Something was said that has an answer, which is to come within this time, or anything else. */
-static void expect_word(struct node *n, size_t master, int64_t within_ns, struct moment now)
-{
-	struct master_link *l = &n->links[master];
-
-	l->silent_at_ns = earlier(l->silent_at_ns, now.boot_ns + within_ns);
-}
-
-static int64_t patience(const struct master_link *l)
-{
-	return l->patience_ns ? l->patience_ns : NODE_SILENT_NS;
-}
-
-static void heard(struct node *n, size_t master)
-{
-	n->links[master].silent_at_ns = MOMENT_NEVER;
-	n->links[master].patience_ns = 0;
-}
-
-static void check_silence(struct node *n, struct moment now)
-{
-	for (size_t i = 0; i < n->config.masters; i++) {
-		struct master_link *l = &n->links[i];
-
-		if (now.boot_ns < l->silent_at_ns)
-			continue;
-		l->patience_ns = earlier(patience(l) * 2, NODE_SILENT_MAX_NS);
-		/* On a link that is up, something has to be said again first. */
-		l->silent_at_ns = l->up ? MOMENT_NEVER : now.boot_ns + l->patience_ns;
-		tell(n, (struct node_event){.kind = NODE_EVENT_SILENT, .master = i});
-	}
-}
-
-static int64_t silence_deadline(const struct node *n)
-{
-	int64_t at = MOMENT_NEVER;
-
-	for (size_t i = 0; i < n->config.masters; i++)
-		at = earlier(at, n->links[i].silent_at_ns);
-	return at;
 }
 
 /* ---- What a master says of the session ---- */
@@ -246,11 +164,11 @@ static void begin_epoch(struct node *n, uint64_t epoch, struct moment now)
 		kept_reclaim(n);
 	sight_begin(n);
 	node_calls_start(n);
-	tell(n, (struct node_event){
-			.kind = resumed ? NODE_EVENT_RESUMED : NODE_EVENT_OPENED,
-			.lease_ns = n->lease_ns,
-			.epoch = epoch,
-		});
+	node_tell(n, (struct node_event){
+			     .kind = resumed ? NODE_EVENT_RESUMED : NODE_EVENT_OPENED,
+			     .lease_ns = n->lease_ns,
+			     .epoch = epoch,
+		     });
 }
 
 static void on_welcome(struct node *n, size_t master, uint64_t epoch, const struct message *m,
@@ -287,11 +205,11 @@ static void on_taken(struct node *n, uint64_t epoch, const struct message *m, st
 	n->taken_epoch = epoch;
 	if (!known)
 		n->taken_until_ns = until;
-	tell(n, (struct node_event){
-			.kind = twin ? NODE_EVENT_TWIN : NODE_EVENT_TAKEN,
-			.lease_ns = m->lease_ns,
-			.own = n->last_instance != 0,
-		});
+	node_tell(n, (struct node_event){
+			     .kind = twin ? NODE_EVENT_TWIN : NODE_EVENT_TAKEN,
+			     .lease_ns = m->lease_ns,
+			     .own = n->last_instance != 0,
+		     });
 	if (twin)
 		n->taken_until_ns = until;
 }
@@ -300,7 +218,7 @@ static void on_farewell(struct node *n, const struct message *m)
 {
 	if (n->state == NODE_LEAVING && m->target == n->instance) {
 		n->state = NODE_LEFT;
-		tell(n, (struct node_event){.kind = NODE_EVENT_LEFT});
+		node_tell(n, (struct node_event){.kind = NODE_EVENT_LEFT});
 	} else if (m->target == n->last_instance) {
 		n->last_instance = 0;
 	}
@@ -400,7 +318,7 @@ void node_receive(struct node *n, size_t master, struct packet *p, struct moment
 	assert(master < n->config.masters);
 	if (rule(RULE_LAPSE_BEFORE_INPUT))
 		node_check_belief(n, now);
-	heard(n, master);
+	link_heard(n, master);
 	if (p->instance != n->instance)
 		return;
 	if (p->count && p->messages[0]->kind == MESSAGE_NOT_ME)
@@ -438,28 +356,28 @@ void node_tick(struct node *n, struct moment now)
 	node_check_belief(n, now);
 	fence_tick(n, now);
 	check_doubt(n, now);
-	check_silence(n, now);
+	links_check_silence(n, now);
 	channel_tick(&n->channel, now);
 	node_calls_tick(n, now);
 	if (n->state == NODE_LEAVING && now.boot_ns >= n->leave_at_ns) {
 		n->state = NODE_LEFT;
-		tell(n, (struct node_event){.kind = NODE_EVENT_LEFT});
+		node_tell(n, (struct node_event){.kind = NODE_EVENT_LEFT});
 	}
 }
 
 int64_t node_deadline(const struct node *n)
 {
-	int64_t at = earlier(deadlines_next(&n->deadlines), silence_deadline(n));
+	int64_t at = earlier(deadlines_next(&n->deadlines), links_silence_deadline(n));
 	size_t any;
 
 	if (n->state == NODE_LEAVING)
 		return earlier(earlier(at, n->leave_at_ns),
-			       link_up(n, 0, &any) ? n->bye_at_ns : MOMENT_NEVER);
+			       node_link_up(n, 0, &any) ? n->bye_at_ns : MOMENT_NEVER);
 	if (n->state == NODE_LEFT)
 		return at;
 	if (n->state == NODE_OPEN)
 		at = earlier(earlier(at, fence_deadline(n)), earlier(n->belief_ns, n->doubt_at_ns));
-	if (n->fence != NODE_FENCE_LOST && link_up(n, 0, &any))
+	if (n->fence != NODE_FENCE_LOST && node_link_up(n, 0, &any))
 		at = earlier(at, n->hello_at_ns);
 	if (n->state == NODE_OPEN && n->links[n->master].up)
 		at = earlier(earlier(at, n->renew_at_ns), channel_deadline(&n->channel));
@@ -528,7 +446,7 @@ static int64_t doubt_ns(const struct node *n)
 
 static void add_renewal(struct node *n, struct packet *p, struct moment now)
 {
-	expect_word(n, n->master, doubt_ns(n), now);
+	link_expect_word(n, n->master, doubt_ns(n), now);
 	add(n, p, 0,
 	    (struct message){
 		    .kind = MESSAGE_RENEW,
@@ -544,11 +462,11 @@ static void add_renewal(struct node *n, struct packet *p, struct moment now)
 static bool hello_packet(struct node *n, struct moment now, size_t *master, struct packet *out)
 {
 	if (n->fence == NODE_FENCE_LOST || now.boot_ns < n->hello_at_ns ||
-	    !link_up(n, n->hello_to, master))
+	    !node_link_up(n, n->hello_to, master))
 		return false;
 	n->hello_to = *master + 1;
 	n->hello_asks = true;
-	expect_word(n, *master, patience(&n->links[*master]), now);
+	link_expect_word(n, *master, link_patience(&n->links[*master]), now);
 	add_hello(n, out, now);
 	return true;
 }
@@ -568,13 +486,13 @@ static bool session_packet(struct node *n, struct moment now, size_t *master, st
 	renewal = out->count;
 	channel_fill(&n->channel, out, &bytes, now);
 	if (out->count > renewal) /* which a master acknowledges, whatever it has to do first */
-		expect_word(n, *master, patience(&n->links[*master]), now);
+		link_expect_word(n, *master, link_patience(&n->links[*master]), now);
 	return true;
 }
 
 static bool bye_packet(struct node *n, struct moment now, size_t *master, struct packet *out)
 {
-	if (now.boot_ns < n->bye_at_ns || !link_up(n, n->master, master))
+	if (now.boot_ns < n->bye_at_ns || !node_link_up(n, n->master, master))
 		return false;
 	add_bye(n, out, n->instance);
 	n->bye_at_ns = now.boot_ns + BYE_RETRY_NS;

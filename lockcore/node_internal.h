@@ -3,6 +3,7 @@
  * The node's insides, shared by node*.c alone.
  *
  *	node.c       the session: HELLO, renewals, belief, lapse
+ *	node_link.c  the links to the masters, and their silence
  *	node_call.c  the programs' requests and their answers
  *	node_kept.c  what the session keeps: records of files, handles; what is reclaimed
  *	node_locks.c the locks among it
@@ -166,6 +167,18 @@ void node_push(struct node *n,
 	       const struct message *m); /* copies; without memory the session lapses */
 void node_lapse(struct node *n, struct moment now);
 void node_check_belief(struct node *n, struct moment now);
+
+void node_tell(struct node *n, struct node_event event);
+
+/* node_link.c */
+/* The link at or after `from` that is up; false: none is. */
+bool node_link_up(const struct node *n, size_t from, size_t *out);
+/* Something was said that has an answer, which is to come within this time, or anything else. */
+void link_expect_word(struct node *n, size_t master, int64_t within_ns, struct moment now);
+int64_t link_patience(const struct master_link *l);
+void link_heard(struct node *n, size_t master);
+void links_check_silence(struct node *n, struct moment now);
+int64_t links_silence_deadline(const struct node *n);
 
 /* node_call.c */
 void node_calls_lapse(struct node *n);
