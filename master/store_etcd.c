@@ -251,7 +251,7 @@ static void etcd_run_batch(void *priv, const struct engine_op *const ops[], size
 	struct etcd_store *s = priv;
 
 	out->result = ENGINE_DONE;
-	etcd_client_begin(s->client, ETCD_LIMIT_NS);
+	etcd_client_begin(s->client, s->limit_ns);
 	if (run_operations(s, ops, count, out))
 		return;
 	out->result = ENGINE_UNKNOWN;
@@ -269,7 +269,7 @@ static void etcd_stop(void *priv)
 {
 	struct etcd_store *s = priv;
 
-	etcd_client_stop(s->client, ETCD_LIMIT_NS);
+	etcd_client_stop(s->client, s->limit_ns);
 }
 
 static void etcd_close(void *priv)
@@ -294,7 +294,7 @@ static int connect_first(struct etcd_store *s, char *why, size_t why_len)
 	request = etcd_range_local(key);
 	if (!request)
 		return etcd_store_fail(s, 0, "no memory") ? 0 : -ENOMEM;
-	etcd_client_begin(s->client, ETCD_OPEN_LIMIT_NS);
+	etcd_client_begin(s->client, s->open_limit_ns);
 	usable = etcd_client_probe(s->client, "/v3/kv/range", request);
 	free(request);
 	if (usable < s->config.endpoint_count)
