@@ -41,7 +41,7 @@ struct store_options {
 	const char *etcd_user, *etcd_password_file;
 	const char *etcd_prefix;  /* of all keys; NULL: STORE_ETCD_PREFIX_DEFAULT */
 	const char *etcd_cluster; /* NULL: STORE_ETCD_CLUSTER_DEFAULT */
-	int64_t leader_lease_ns; /* TL, which bounds how long an operation may take; 0: the default */
+	int64_t leader_lease_ns; /* TL, which an operation on etcd has a quarter of; 0: the core's */
 };
 
 #define STORE_ETCD_PREFIX_DEFAULT  "/dlock/"

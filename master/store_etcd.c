@@ -250,7 +250,7 @@ static void etcd_run_batch(void *priv, const struct engine_op *const ops[], size
 	struct etcd_store *s = priv;
 
 	out->result = ENGINE_DONE;
-	etcd_client_begin(s->client, s->leader_lease_ns / ETCD_LIMIT_SHARE);
+	etcd_client_begin(s->client, s->limit_ns);
 	if (run_operations(s, ops, count, out))
 		return;
 	out->result = ENGINE_UNKNOWN;
@@ -268,7 +268,7 @@ static void etcd_stop(void *priv)
 {
 	struct etcd_store *s = priv;
 
-	etcd_client_stop(s->client, s->leader_lease_ns / ETCD_LIMIT_SHARE);
+	etcd_client_stop(s->client, s->limit_ns);
 }
 
 static void etcd_close(void *priv)
@@ -293,8 +293,7 @@ static int connect_first(struct etcd_store *s, char *why, size_t why_len)
 	request = etcd_range_local(key);
 	if (!request)
 		return etcd_store_fail(s, 0, "no memory") ? 0 : -ENOMEM;
-	/* Every endpoint is asked, and nobody waits for us yet but the service manager. */
-	etcd_client_begin(s->client, s->leader_lease_ns);
+	etcd_client_begin(s->client, s->open_limit_ns);
 	usable = etcd_client_probe(s->client, "/v3/kv/range", request);
 	free(request);
 	if (usable < s->config.endpoint_count)
@@ -316,8 +315,6 @@ static int etcd_open(const char *list, const struct store_options *options, void
 
 	if (!s)
 		return refuse(&reason, -ENOMEM, "no memory for the store");
-	s->leader_lease_ns = options && options->leader_lease_ns ? options->leader_lease_ns
-								 : MASTER_LEADER_LEASE_DEFAULT_NS;
 	err = etcd_store_parse(s, list, options);
 	if (err)
 		goto out_free;

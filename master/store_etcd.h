@@ -31,12 +31,6 @@
 #define ETCD_PREFIX_MAX_BYTES  200
 #define ETCD_CLUSTER_MAX_BYTES 64
 
-/*
- * An operation's budget, over all endpoints: of the leader's lease one part in so many, so that
- * after one renewal that was in vain there is time for others.
- */
-#define ETCD_LIMIT_SHARE 4
-
 struct etcd_trouble {
 	int err; /* -errno: people must act; 0: it may pass */
 	char text[ETCD_ERROR_MAX_BYTES];
@@ -45,10 +39,15 @@ struct etcd_trouble {
 struct etcd_store {
 	struct etcd_client_config config;
 	struct etcd_client *client;
-	int64_t leader_lease_ns;
 	char prefix[ETCD_PREFIX_MAX_BYTES + 1];	  /* ends with a slash */
 	char cluster[ETCD_CLUSTER_MAX_BYTES + 1]; /* the name that the identity must have */
 	char identity[ETCD_VALUE_MAX_BYTES];	  /* as found or made; "": not attached yet */
+	/*
+	 * An operation's budget, over all endpoints: of a leader's lease a quarter, so that after
+	 * one renewal that was in vain there is time for others. Opening, which asks every endpoint,
+	 * has all of it: nobody waits then but the service manager.
+	 */
+	int64_t limit_ns, open_limit_ns;
 	struct etcd_trouble trouble;
 };
 

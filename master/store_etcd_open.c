@@ -190,6 +190,9 @@ static bool parse_names(struct etcd_store *s, const struct store_options *o)
 
 int etcd_store_parse(struct etcd_store *s, const char *list, const struct store_options *options)
 {
+	s->open_limit_ns = options->leader_lease_ns ? options->leader_lease_ns
+						    : MASTER_LEADER_LEASE_DEFAULT_NS;
+	s->limit_ns = s->open_limit_ns / 4;
 	if (parse_list(s, list) && parse_tls(s, options) && parse_user(s, options) &&
 	    parse_names(s, options))
 		return 0;

@@ -12,8 +12,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lockcore/moment.h"
 #include "master/etcd_client.h"
 #include "master/etcd_txn.h"
+
+/*
+ * Leases for store_open. ROOMY: an operation has a minute, so that on a slow machine it is not
+ * UNKNOWN; SHORT: one that hangs has a second.
+ */
+#define ETCD_ROOMY_NS (240 * NS_PER_SEC)
+#define ETCD_SHORT_NS (4 * NS_PER_SEC)
 
 #define ETCD_MEMBERS_MAX 3
 #define ETCD_ARGS_MAX	 12

@@ -228,10 +228,12 @@ struct fake *fake_new(void)
 
 void fake_free(struct fake *f)
 {
-	size_t told = f->told_count, taken = f->taken;
+	size_t told, taken;
 
 	close(f->stop[1]);
 	pthread_join(f->thread, NULL);
+	told = f->told_count;
+	taken = f->taken;
 	close(f->stop[0]);
 	close(f->listener);
 	for (size_t i = 0; i < CLIENTS_MAX; i++)

@@ -266,6 +266,7 @@ static int make_engine(void **state)
 	snprintf(prefix, sizeof(prefix), "/test/%u/", ++number);
 	etcd_spec(&cluster, p->spec, sizeof(p->spec));
 	p->options.etcd_prefix = prefix;
+	p->options.leader_lease_ns = ETCD_ROOMY_NS;
 	return 0;
 }
 

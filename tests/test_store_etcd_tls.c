@@ -100,6 +100,7 @@ static int make_tls_place(void **state)
 		return -1;
 	p = *state;
 	etcd_spec(&cluster, p->spec, sizeof(p->spec));
+	p->options.leader_lease_ns = ETCD_ROOMY_NS;
 	p->options.etcd_ca = cluster.config.tls.ca;
 	p->options.etcd_cert = cluster.config.tls.cert;
 	p->options.etcd_key = cluster.config.tls.key;
