@@ -239,6 +239,38 @@ static void move(struct sim *s, struct program *p)
 	       });
 }
 
+/* Directories and links, whose names alone matter. */
+static void act_on_names(struct sim *s, struct program *p, enum act act)
+{
+	struct message m = {.kind = MESSAGE_UNLINK, .parent = ROOT_INO, .name = p->name};
+
+	switch (act) {
+	case ACT_MKDIR:
+		m.kind = MESSAGE_MKDIR;
+		m.mode = 0755;
+		break;
+	case ACT_RMDIR:
+		m.handle = p->handle;
+		m.flags = UNLINK_DIR;
+		break;
+	case ACT_UNLINK:
+		/* With the handle, so that the lock file of a successor is left alone. */
+		m.handle = p->handle;
+		p->made = false;
+		if (p->plan->sort == 'e')
+			history_release(s, p->node, p->handle, false);
+		break;
+	default: /* ACT_LINK, ACT_UNLINK_LINK */
+		snprintf(p->other, sizeof(p->other), "l%s", p->name + 1);
+		m.kind = act == ACT_LINK ? MESSAGE_LINK : MESSAGE_UNLINK;
+		m.ino = p->ino;
+		m.handle = p->handle;
+		m.name = p->other;
+		break;
+	}
+	submit(s, p, &m);
+}
+
 static void act(struct sim *s, struct program *p, enum act act)
 {
 	struct message m = {
@@ -259,6 +291,16 @@ static void act(struct sim *s, struct program *p, enum act act)
 	case ACT_APPEND:
 		write_some(s, p, act == ACT_APPEND);
 		return;
+	case ACT_MKDIR:
+	case ACT_RMDIR:
+	case ACT_UNLINK:
+	case ACT_LINK:
+	case ACT_UNLINK_LINK:
+		act_on_names(s, p, act);
+		return;
+	case ACT_MOVE:
+		move(s, p);
+		return;
 	case ACT_LOOKUP:
 		m.kind = MESSAGE_LOOKUP;
 		m.handle = 0;
@@ -275,32 +317,6 @@ static void act(struct sim *s, struct program *p, enum act act)
 		m.kind = MESSAGE_SETATTR;
 		m.set = SET_MTIME | SET_MTIME_NOW;
 		break;
-	case ACT_UNLINK:
-		m.kind = MESSAGE_UNLINK;
-		/* With the handle, so that the lock file of a successor is left alone. */
-		m.ino = 0;
-		p->made = false;
-		if (p->plan->sort == 'e')
-			history_release(s, p->node, p->handle, false);
-		break;
-	case ACT_MKDIR:
-		m.kind = MESSAGE_MKDIR;
-		m.mode = 0755;
-		break;
-	case ACT_RMDIR:
-		m.kind = MESSAGE_UNLINK;
-		m.ino = 0;
-		m.flags = UNLINK_DIR;
-		break;
-	case ACT_LINK:
-	case ACT_UNLINK_LINK:
-		snprintf(p->other, sizeof(p->other), "l%s", p->name + 1);
-		m.kind = act == ACT_LINK ? MESSAGE_LINK : MESSAGE_UNLINK;
-		m.name = p->other;
-		break;
-	case ACT_MOVE:
-		move(s, p);
-		return;
 	case ACT_LIST:
 		m.kind = MESSAGE_READDIR;
 		m.ino = ROOT_INO;
