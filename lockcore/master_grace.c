@@ -54,6 +54,8 @@ static enum status reclaim(struct master *m, struct session *s, const struct mes
 		return table_restore_open(m->table, s->instance, msg->handle, msg->ino);
 	case MESSAGE_RECLAIM_LOCK:
 		return table_restore_lock(m->table, &want, msg->token);
+	case MESSAGE_RECLAIM_TIME:
+		return table_restore_time(m->table, msg->ino, msg->since_ns);
 	case MESSAGE_RECLAIM_WAIT:
 		return table_restore_wait(m->table, &want, msg->ticket);
 	default:

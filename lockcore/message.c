@@ -152,9 +152,9 @@ const char *message_kind_name(enum message_kind kind)
 		"READ",		"WRITE",	"UNLINK",	"MKDIR",	"SYMLINK",
 		"LINK",		"RENAME",	"READDIR",	"STATFS",	"GETINFO",
 		"LOCK",		"TESTLOCK",	"CLOSE",	"CANCEL",	"RECLAIM_FILE",
-		"RECLAIM_GONE", "RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_DONE",
-		"REPLY",	"QUEUED",	"VOUCH",	"FORGET",	"UNSEEN",
-		"APPEARED",	"SEEN",
+		"RECLAIM_GONE", "RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_TIME",
+		"RECLAIM_DONE", "REPLY",	"QUEUED",	"VOUCH",	"FORGET",
+		"UNSEEN",	"APPEARED",	"SEEN",
 	};
 
 	_Static_assert(sizeof(session) / sizeof(*session) == MESSAGE_LAST_SESSION + 1, "kinds");

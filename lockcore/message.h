@@ -126,6 +126,7 @@ enum message_kind {
 				 command */
 	MESSAGE_RECLAIM_WAIT, /* req, ino, handle, owner, lock, start, end, ticket, pid, uid,
 				 command */
+	MESSAGE_RECLAIM_TIME, /* ino (a directory), since_ns: a name in it was changed then */
 	MESSAGE_RECLAIM_DONE,
 	/* master to node */
 	MESSAGE_REPLY,	  /* req, status, and by request: attr, start, token (of the lock, or of the

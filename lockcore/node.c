@@ -38,6 +38,7 @@ void node_free(struct node *n)
 		return;
 	node_calls_free(n);
 	kept_free(n);
+	times_free(n);
 	sight_free(n);
 	channel_deinit(&n->channel);
 	deadlines_deinit(&n->deadlines);
@@ -107,6 +108,7 @@ void node_lapse(struct node *n, struct moment now)
 
 	assert(n->state == NODE_OPEN);
 	event.held = kept_lapse(n, n->config.fence);
+	times_free(n);
 	n->fence = n->lost ? NODE_FENCE_LOST : NODE_FENCE_NONE;
 	n->state = NODE_JOINING;
 	n->last_instance = n->instance++;
@@ -162,6 +164,8 @@ static void begin_epoch(struct node *n, uint64_t epoch, struct moment now)
 	channel_deinit(&n->channel);
 	if (resumed)
 		kept_reclaim(n);
+	if (resumed)
+		times_reclaim(n);
 	sight_begin(n);
 	node_calls_start(n);
 	node_tell(n, (struct node_event){

@@ -499,6 +499,7 @@ void node_reply(struct node *n, struct message **slot, struct moment now)
 		refused(n, c);
 	if (!find_call(n, m->req))
 		return; /* answered by that */
+	times_reply(n, c->request, m);
 	sight_reply(n, c->request, m, c->settled);
 	if (c->settled) {
 		kept_trim(n, m->attr.ino);

@@ -3,6 +3,7 @@
  * The node's insides, shared by node*.c alone.
  *
  *	node.c       the session: HELLO, renewals, belief, lapse
+ *	node_times.c  when it changed which directory
  *	node_link.c  the links to the masters, and their silence
  *	node_call.c  the programs' requests and their answers
  *	node_kept.c  what the session keeps: records of files, handles; what is reclaimed
@@ -137,6 +138,7 @@ struct node {
 	int64_t taken_until_ns;
 	uint64_t taken_epoch; /* of the master that said so */
 
+	struct changed_dir *changed_dirs; /* node_times.c */
 	struct channel channel;
 	struct call *calls;
 	struct lock_owner *lock_owners;
@@ -187,6 +189,12 @@ void node_calls_tick(struct node *n, struct moment now);
 void node_reply(struct node *n, struct message **reply, struct moment now);
 void node_queued(struct node *n, const struct message *m);
 void node_calls_free(struct node *n);
+
+/* node_times.c */
+struct changed_dir;
+void times_reply(struct node *n, const struct message *request, const struct message *reply);
+void times_reclaim(struct node *n);
+void times_free(struct node *n);
 
 /* node_kept.c */
 struct kept *kept_find(struct node *n, uint64_t ino);

@@ -303,6 +303,8 @@ enum status table_restore_open(struct table *t, uint64_t client, uint64_t handle
 /* STATUS_BUSY: it conflicts with another's; STATUS_INVALID: its token is not of an earlier epoch.
  */
 enum status table_restore_lock(struct table *t, const struct table_want *lock, uint64_t token);
+/* A name in the directory was changed at this time, wall clock; it need not be restored yet. */
+enum status table_restore_time(struct table *t, uint64_t ino, int64_t time_ns);
 enum status table_restore_wait(struct table *t, const struct table_want *want, uint64_t ticket);
 /*
  * Links the names, drops what nobody keeps (holders that are not alive as alive() tells, files

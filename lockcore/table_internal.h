@@ -191,6 +191,7 @@ struct table {
 	uint64_t max_files;
 	uint64_t files, locks, content_bytes;
 	struct restore *restores;
+	struct changed *changed_dirs; /* table_times.c */
 	struct {
 		uint64_t ino, version;
 	} * tombs; /* while restoring: files that were removed */
@@ -291,6 +292,9 @@ void dir_touched(struct inode *dir, struct moment now);
 enum status name_check(const char *name);
 /* A process's name, cut if need be; what follows it is zero. NULL: empty. */
 void command_copy(char to[COMMAND_MAX_BYTES + 1], const char *from);
+
+/* table_times.c: what was told of directories holds, all of them being restored. */
+void times_restored(struct table *t);
 
 /* table_owner.c: who waits. */
 struct owner *owner_find(struct table *t, const struct range *like); /* NULL: does not wait */

@@ -393,6 +393,7 @@ size_t table_restore_end(struct table *t, struct moment now,
 	HASH_ITER (hh, t->inodes, inode, next)
 		if (inode->restore)
 			finish(t, inode, now);
+	times_restored(t);
 	seen_settle_claims(t);
 	return e.no_memory ? TABLE_NOT_RESTORED : e.failed;
 }

@@ -57,6 +57,42 @@ static void test_restart_keeps_names_and_contents(void **state)
 	story_end(s);
 }
 
+static struct attr attr_of(struct sim *s, size_t node, uint64_t ino)
+{
+	struct message m = {.kind = MESSAGE_GETATTR, .ino = ino};
+	struct request *r = story_ask(s, node, &m);
+
+	assert_int_equal(r->status, STATUS_OK);
+	return r->reply->attr;
+}
+
+/* Its holder has its record, and knows nothing of what others did in it. */
+static void test_restart_sets_the_times_of_directories_back(void **state)
+{
+	struct sim *s = story_begin(2);
+	struct message mkdir = {.kind = MESSAGE_MKDIR, .parent = ROOT_INO, .name = "d"};
+	struct message x = {.kind = MESSAGE_MKDIR, .name = "x"};
+	struct attr d = story_ask(s, 0, &mkdir)->reply->attr, before, root;
+
+	sim_run_for(s, NS_PER_SEC);
+	x.parent = d.ino;
+	assert_int_equal(story_status(s, 1, &x), STATUS_OK);
+	sim_run_for(s, NS_PER_SEC);
+	x.kind = MESSAGE_UNLINK;
+	x.flags = UNLINK_DIR;
+	assert_int_equal(story_status(s, 1, &x), STATUS_OK);
+	before = attr_of(s, 0, d.ino);
+	root = attr_of(s, 0, ROOT_INO);
+	assert_true(before.mtime_ns > d.mtime_ns);
+	sim_run_for(s, NS_PER_SEC);
+	story_restart(s);
+	story_grace_over(s);
+	assert_true(attr_of(s, 0, d.ino).mtime_ns == before.mtime_ns);
+	assert_true(attr_of(s, 0, d.ino).ctime_ns == before.ctime_ns);
+	assert_true(attr_of(s, 1, ROOT_INO).mtime_ns == root.mtime_ns);
+	story_end(s);
+}
+
 /* Whoever wrote last vouches for it, though it has the file open no longer. */
 static void test_last_writer_vouches(void **state)
 {
@@ -307,6 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_restart_keeps_holders_and_the_order_of_waiters),
 		cmocka_unit_test(test_restart_keeps_names_and_contents),
+		cmocka_unit_test(test_restart_sets_the_times_of_directories_back),
 		cmocka_unit_test(test_last_writer_vouches),
 		cmocka_unit_test(test_idle_file_survives_and_expires),
 		cmocka_unit_test(test_voucher_dies_in_grace),
