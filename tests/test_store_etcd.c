@@ -158,6 +158,7 @@ static void test_strange_session_is_ignored(void **state)
 		"session/n",
 		"session/n/1",
 		"session/n/000000000000000G",
+		"session/two\nlines",
 		"session/n/00000000000000011",
 		"session//",
 		"session/12345678901234567890123456789012345678901234567890123456789012345/0001",
