@@ -286,18 +286,10 @@ static void etcd_close(void *priv)
  */
 static int connect_first(struct etcd_store *s, char *why, size_t why_len)
 {
-	char key[ETCD_KEY_MAX_BYTES], *request;
 	size_t usable;
 
-	etcd_store_key(s, key, "dlock");
-	request = etcd_range_local(key);
-	if (!request)
-		return etcd_store_fail(s, 0, "no memory") ? 0 : -ENOMEM;
 	etcd_client_begin(s->client, s->open_limit_ns);
-	usable = etcd_client_probe(s->client, "/v3/kv/range", request);
-	free(request);
-	if (usable < s->config.endpoint_count)
-		etcd_store_fail_call(s);
+	usable = etcd_store_probe(s);
 	if (!usable)
 		return s->trouble.err;
 	if (usable < s->config.endpoint_count)

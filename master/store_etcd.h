@@ -83,6 +83,9 @@ enum etcd_result etcd_store_run(struct etcd_store *s, const struct etcd_txn *t, 
 /* Fills *s from the store's argument and options; asks nobody. 0, or -errno and s->trouble. */
 int etcd_store_parse(struct etcd_store *s, const char *list, const struct store_options *options);
 
+/* How many of the endpoints can be used. Fewer than all: s->trouble says why. */
+size_t etcd_store_probe(struct etcd_store *s);
+
 /*
  * The key space is a store of this cluster, of a version that we know; made if there is nothing
  * below the prefix. Once that has been seen it is not asked again. False: s->trouble says why.

@@ -338,6 +338,24 @@ static bool create(struct etcd_store *s)
 	return result == ETCD_ANSWERED;
 }
 
+size_t etcd_store_probe(struct etcd_store *s)
+{
+	char key[ETCD_KEY_MAX_BYTES], *request;
+	size_t usable;
+
+	etcd_store_key(s, key, "dlock");
+	request = etcd_range_local(key);
+	if (!request) {
+		etcd_store_fail(s, 0, "no memory");
+		return 0;
+	}
+	usable = etcd_client_probe(s->client, "/v3/kv/range", request);
+	free(request);
+	if (usable < s->config.endpoint_count)
+		etcd_store_fail_call(s);
+	return usable;
+}
+
 /*
  * A new key space is made only while every endpoint answers, and as a member of the same cluster.
  * Otherwise two masters that share a wrong list, with endpoints of two clusters, and each reach
@@ -345,16 +363,7 @@ static bool create(struct etcd_store *s)
  */
 static bool all_answer(struct etcd_store *s)
 {
-	char key[ETCD_KEY_MAX_BYTES], *request;
-	size_t usable;
-
-	etcd_store_key(s, key, "dlock");
-	request = etcd_range_local(key);
-	if (!request)
-		return etcd_store_fail(s, 0, "no memory");
-	usable = etcd_client_probe(s->client, "/v3/kv/range", request);
-	free(request);
-	if (usable == s->config.endpoint_count)
+	if (etcd_store_probe(s) == s->config.endpoint_count)
 		return true;
 	return etcd_store_fail(s, 0,
 			       "there is no %s yet, and to make it every endpoint must answer; %s",

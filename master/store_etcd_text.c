@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Keys, values and reasons, as text. */
 #include <assert.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,10 @@ bool etcd_store_fail(struct etcd_store *s, int err, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(s->trouble.text, sizeof(s->trouble.text), format, args);
 	va_end(args);
+	/* Keys and answers of others may have anything in them, and the log is one line. */
+	for (char *c = s->trouble.text; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
 	s->trouble.err = err;
 	return false;
 }

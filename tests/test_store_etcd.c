@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* A real etcd: key spaces that are not ours, and etcds that are away, hang, forget or are full. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lockcore/moment.h"
 #include "tests/etcd_cluster.h"
@@ -156,6 +160,7 @@ static void test_strange_session_is_ignored(void **state)
 		"session/n",
 		"session/n/1",
 		"session/n/000000000000000G",
+		"session/two\nlines",
 		"session/n/00000000000000011",
 		"session//",
 		"session/12345678901234567890123456789012345678901234567890123456789012345/0001",
@@ -278,6 +283,39 @@ static void test_etcd_that_hangs_holds_up_the_end(void **state)
 	assert_true(seconds() - began < 100);
 	etcd_signal(&cluster, 0, SIGCONT);
 	etcd_wait_serving(&cluster);
+}
+
+/*
+ * One whose every question would take minutes. In its place is a socket that nobody reads, in the
+ * resolver's configuration of this process alone.
+ */
+static void test_name_server_that_hangs_stops_the_store(void **state)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(53)};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct place *p = *state;
+	time_t began = seconds();
+	struct store *s;
+	char text[100];
+
+	need_mounts();
+	if (access("/etc/resolv.conf", F_OK) < 0) {
+		print_message("needs an /etc/resolv.conf to mount over\n");
+		skip();
+	}
+	inet_pton(AF_INET, cluster.address, &at.sin_addr);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	snprintf(text, sizeof(text), "nameserver %s\noptions timeout:30 attempts:5\n",
+		 cluster.address);
+	write_file(p->path, text, strlen(text));
+	assert_int_equal(mount(p->path, "/etc/resolv.conf", NULL, MS_BIND, NULL), 0);
+	p->options.leader_lease_ns = ETCD_SHORT_NS;
+	s = open_spec(p, "etcd:http://etcd.example:2379");
+	assert_unknown(read_op(s), "no connection in time");
+	store_close(s);
+	assert_true(seconds() - began < 100);
+	assert_int_equal(umount("/etc/resolv.conf"), 0);
+	close(fd);
 }
 
 /* Its answer was lost, and then it was executed: to say REFUSED of the next would be true. */
@@ -566,6 +604,7 @@ int main(void)
 		KEYS_TEST(test_two_masters_both_win_a_swap),
 		KEYS_TEST(test_etcd_that_is_away_is_given_up),
 		KEYS_TEST(test_etcd_that_hangs_holds_up_the_end),
+		KEYS_TEST(test_name_server_that_hangs_stops_the_store),
 		KEYS_TEST(test_swap_executed_late_is_called_refused),
 		KEYS_TEST(test_endpoints_of_two_clusters),
 		KEYS_TEST(test_full_etcd_is_believed_or_lost_for_ever),
@@ -574,5 +613,6 @@ int main(void)
 	};
 
 	need_etcd();
+	enter_mount_namespace();
 	return cmocka_run_group_tests(tests, start_etcd, stop_etcd);
 }
