@@ -148,14 +148,21 @@ static int parse_etcd(struct options *o, int opt)
 	}
 }
 
+static int parse_store(struct options *o, const char *spec)
+{
+	if (strncmp(spec, "sqlite:", 7) && strncmp(spec, "etcd:", 5))
+		return bad_usage("--store", spec, "neither sqlite:PATH nor etcd:URL[,URL]...");
+	o->store = spec;
+	return -1;
+}
+
 static int parse_one(struct options *o, int opt)
 {
 	switch (opt) {
 	case OPT_LISTEN:
 		return parse_listen(o, optarg);
 	case OPT_STORE:
-		o->store = optarg;
-		return -1;
+		return parse_store(o, optarg);
 	case OPT_LEASE:
 		return parse_lease(o, optarg);
 	case OPT_LEADER_LEASE:

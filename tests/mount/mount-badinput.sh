@@ -142,6 +142,8 @@ case_wrong_usage_of_dlock_master() {
 	master_refused 64 'lease ten' --lease ten
 	master_refused 64 'lease 1e9' --lease 1e9
 	master_refused 64 'log-level loud' --log-level loud
+	master_refused 64 'store /x.*neither' --store /x
+	master_refused 64 'leader-lease 0.5' --leader-lease 0.5
 	refused 64 'name' "$DLOCK_MASTER" --listen "$URL" --store "sqlite:$T/point.db" --name
 }
 
