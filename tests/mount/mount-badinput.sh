@@ -173,9 +173,9 @@ case_a_store_that_cannot_be_written() {
 }
 
 case_a_store_that_is_no_store() {
-	master_refused 1 store --store nonsense
+	master_refused 64 store --store nonsense
 	master_refused 1 store --store sqlite:
-	master_refused 1 store --store ''
+	master_refused 64 store --store ''
 }
 
 case_a_store_that_is_damaged() {
