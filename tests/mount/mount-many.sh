@@ -13,8 +13,6 @@ RATIO_MAX=8
 BLINK=500
 # The master's memory for a held name, bytes.
 NAME_BYTES_MAX=1024
-# And what it has without any.
-EMPTY_BYTES=8388608
 LEASE=5
 # No answer may take as long as the half of a lease, milliseconds; on a machine that has nothing
 # else to do it is some 50.
@@ -27,6 +25,10 @@ node_start watcher
 rss() {
 	RSS=$(awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of "$1")/status")
 }
+
+# What the master has without any name, its libraries included.
+rss master
+EMPTY=$RSS
 
 # lean BYTES MOST: no more than that, of memory; sanitizers have their own ideas of it
 lean() {
@@ -108,8 +110,8 @@ restart() {
 	note "$set: reclaimed and listed after $((NOW - from)) ms"
 	echo $((NOW - from)) >"$T/reclaim.$set"
 	rss master
-	note "$set: the master has $((RSS * 1024 / n)) bytes a name after its restart"
-	lean $((RSS * 1024)) $((NAME_BYTES_MAX * n + EMPTY_BYTES))
+	note "$set: the master has $(((RSS - EMPTY) * 1024 / n)) bytes a name after its restart"
+	lean $(((RSS - EMPTY) * 1024)) $((NAME_BYTES_MAX * n))
 	! grep -q 'ran out\|lapsed' "$T/log/maker" "$T/log/watcher" || fail "a lease was lost"
 }
 
