@@ -25,7 +25,7 @@ struct place {
 	char wal[128];	/* SQLite's, beside it */
 	char spec[128]; /* the same, for store_open */
 	struct store_options options;
-	char why[512];	/* the last refusal */
+	char why[512]; /* the last refusal */
 };
 
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)
