@@ -12,8 +12,10 @@
 
 #define IDENTITY "format=1 cluster=dlock id=00112233445566778899aabbccddeeff"
 #define HEADER	 "\"header\":{\"cluster_id\":\"7\",\"revision\":\"5\"}"
-#define LEADER	 "epoch=1 instance=0000000000000001 sequence=1 lease_ns=7"
-#define FENCE	 "epoch=1 instance=0000000000000001"
+#define LEADER                                                                                     \
+	"epoch=1 instance=0000000000000001 sequence=1 lease_ns=7 "                                 \
+	"leader_lease_ns=0 asked_by=0000000000000000"
+#define FENCE "epoch=1 instance=0000000000000001"
 
 struct lie {
 	struct place *place;
