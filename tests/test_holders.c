@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Fears about finding who holds a file: one that is overlooked, one that has nothing to do with it. */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -255,7 +256,8 @@ static void open_in_a_mount_of_its_own(void)
 	char file[128];
 
 	must(unshare(CLONE_NEWNS) == 0);
-	must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	/* In a chroot the root may be no mount. */
+	must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 || errno == EINVAL);
 	must(mount("/tmp", dir, NULL, MS_BIND, NULL) == 0);
 	snprintf(file, sizeof(file), "%s%s", dir, path + strlen("/tmp"));
 	must(open(file, O_RDONLY) >= 0);

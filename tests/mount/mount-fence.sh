@@ -220,9 +220,12 @@ case_holders_go_on_when_the_daemon_was_asleep() {
 
 # In a mount namespace where the mount is not to be seen any more.
 case_a_holder_hides() {
+	local apart=(unshare --mount)
 	client idler
+	# In a chroot the root may be no mount, whose propagation could be changed.
+	"${apart[@]}" true 2>/dev/null || apart+=(--propagation unchanged)
 	# shellcheck disable=SC2016
-	launch hidden unshare --mount bash -c 'exec 9<>"$1"; flock -n 9 || exit 1
+	launch hidden "${apart[@]}" bash -c 'exec 9<>"$1"; flock -n 9 || exit 1
 		umount -l "$2"; : >"$3"; exec sleep 1000' x "$T/a/hidden" "$T/a" "$T/hidden.ready"
 	local hidden=$PID
 	wait_until [ -e "$T/hidden.ready" ] || fail "it does not get its lock"
