@@ -4,7 +4,8 @@
  *
  *	master.c          its life, time, operations of the store, what is drained
  *	master_cell.c     leading: the cell, its lease, takeover, stepping down, handing over
- *	master_session.c  HELLO, renewals, expiry, BYE, packets
+ *	master_session.c  HELLO, renewals, expiry, BYE
+ *	master_send.c     packets
  *	master_grace.c    reclaim and the end of grace
  *	master_exec.c     requests to the table and back
  *	master_info.c     who holds a file, and for how long
@@ -189,6 +190,10 @@ void session_kill(struct master *m, struct session *s);
 void session_stored(struct master *m, const struct engine_op *op,
 		    const struct engine_outcome *outcome, struct moment now);
 void sessions_tick(struct master *m, struct moment now);
+/* A session that may be told something. */
+bool session_is_alive(const struct session *s);
+
+/* master_send.c */
 void sessions_confirmed(struct master *m); /* swaps_done has grown */
 bool session_next_packet(struct master *m, struct moment now, uint32_t *peer, struct packet *out);
 

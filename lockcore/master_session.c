@@ -125,7 +125,7 @@ static void reply_to(struct master *m, uint32_t peer, uint64_t instance,
 
 /* ---- Dying (rule 4): delete durably, then free ---- */
 
-static bool is_alive(const struct session *s)
+bool session_is_alive(const struct session *s)
 {
 	return s->state == SESSION_LIVE || s->state == SESSION_RECLAIMING;
 }
@@ -322,7 +322,7 @@ static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
 static void on_renew(struct master *m, struct session *s, const struct message *msg,
 		     struct moment now)
 {
-	if (!s || !is_alive(s))
+	if (!s || !session_is_alive(s))
 		return;
 	/* Another session of that instance (take_ordered): this one has not received so much. */
 	if (msg->target > s->channel.received) {
@@ -415,7 +415,7 @@ static void take_ordered(struct master *m, uint32_t peer, struct packet *p, stru
 		tell_stranger(m, peer, p);
 	/* What a node sent before it knew of this epoch, or of its end, it will send again or not.
 	 */
-	if (!s || !is_alive(s) || p->epoch != epoch)
+	if (!s || !session_is_alive(s) || p->epoch != epoch)
 		return;
 	/*
 	 * Who acknowledges what was never said speaks of another session of that instance: one that
@@ -430,7 +430,8 @@ static void take_ordered(struct master *m, uint32_t peer, struct packet *p, stru
 	m->heard_ns = now.boot_ns;
 	vouch_acked(m, s);
 	/* What came before may have failed for want of memory: nothing is judged by it. */
-	for (size_t i = 0; i < p->count && m->epoch == epoch && is_alive(s) && !m->doomed; i++)
+	for (size_t i = 0; i < p->count && m->epoch == epoch && session_is_alive(s) && !m->doomed;
+	     i++)
 		if (message_is_ordered(p->messages[i]))
 			on_ordered(m, s, &p->messages[i], now);
 	if (m->epoch == epoch)
@@ -494,78 +495,4 @@ void sessions_tick(struct master *m, struct moment now)
 		channel_tick(&by_wake(due)->channel, now);
 		session_ready(m, by_wake(due));
 	}
-}
-
-void sessions_confirmed(struct master *m)
-{
-	struct session *s;
-
-	for (s = m->sessions; s; s = s->hh.next)
-		if ((s->welcome.due && s->welcome.need_swap <= m->swaps_done) ||
-		    (s->renewed.due && s->renewed.need_swap <= m->swaps_done))
-			session_ready(m, s);
-}
-
-/* ---- Packets ---- */
-
-static void add(struct master *m, struct packet *p, size_t slot, enum message_kind kind,
-		struct owed *o)
-{
-	if (!o->due || o->need_swap > m->swaps_done)
-		return;
-	m->scratch[slot] = (struct message){
-		.kind = kind,
-		.stamp_ns = o->stamp_ns,
-		.lease_ns = m->config.lease_ns,
-	};
-	p->messages[p->count++] = &m->scratch[slot];
-	o->due = o->next_due;
-	o->stamp_ns = o->next_stamp_ns;
-	o->need_swap = o->next_need_swap;
-	o->next_due = false;
-}
-
-static void set_wake(struct master *m, struct session *s)
-{
-	int64_t at = channel_deadline(&s->channel);
-
-	if (at == MOMENT_NEVER)
-		deadline_clear(&m->wakes, &s->wake);
-	else
-		deadline_set(&m->wakes, &s->wake, at);
-}
-
-static bool fill_packet(struct master *m, struct session *s, struct packet *out, struct moment now)
-{
-	size_t bytes = 0;
-
-	out->instance = s->instance;
-	out->epoch = m->epoch;
-	out->clock = m->clock;
-	out->count = 0;
-	if (!is_alive(s))
-		return false;
-	add(m, out, 0, MESSAGE_WELCOME, &s->welcome);
-	add(m, out, 1, MESSAGE_RENEWED, &s->renewed);
-	if (!out->count && !channel_wants_packet(&s->channel, now))
-		return false;
-	channel_fill(&s->channel, out, &bytes, now);
-	return true;
-}
-
-bool session_next_packet(struct master *m, struct moment now, uint32_t *peer, struct packet *out)
-{
-	while (m->ready) {
-		struct session *s = m->ready;
-
-		if (fill_packet(m, s, out, now)) {
-			*peer = s->peer;
-			return true;
-		}
-		DL_DELETE2(m->ready, s, ready_prev, ready_next);
-		s->ready = false;
-		if (is_alive(s))
-			set_wake(m, s);
-	}
-	return false;
 }

@@ -15,56 +15,9 @@
  */
 #include "lockcore/node_internal.h"
 
-/* ---- Sorts of requests ---- */
-
-static bool changes_file(const struct message *m)
-{
-	switch (m->kind) {
-	case MESSAGE_SETATTR:
-	case MESSAGE_CREATE:
-	case MESSAGE_WRITE:
-	case MESSAGE_UNLINK:
-	case MESSAGE_MKDIR:
-	case MESSAGE_SYMLINK:
-	case MESSAGE_LINK:
-	case MESSAGE_RENAME:
-		return true;
-	case MESSAGE_OPEN:
-		return m->flags & OPEN_TRUNC;
-	default:
-		return false;
-	}
-}
-
-/* What a session's end does not concern: it can be asked again in the next. */
-static bool only_looks(const struct message *m)
-{
-	return m->kind == MESSAGE_LOOKUP || m->kind == MESSAGE_GETATTR ||
-	       m->kind == MESSAGE_READDIR || m->kind == MESSAGE_STATFS ||
-	       m->kind == MESSAGE_GETINFO || (m->kind == MESSAGE_OPEN && !(m->flags & OPEN_TRUNC));
-}
-
-/* Nobody can have seen that it was executed. */
-static bool shows_nothing(const struct message *m)
-{
-	return only_looks(m) || m->kind == MESSAGE_READ || m->kind == MESSAGE_TESTLOCK;
-}
-
-/* Makes a name that would stay behind if nobody heard of it. */
-static bool makes_held_name(const struct message *m)
-{
-	return m->kind == MESSAGE_MKDIR || m->kind == MESSAGE_SYMLINK || m->kind == MESSAGE_LINK ||
-	       (m->kind == MESSAGE_CREATE && (m->flags & OPEN_EXCL));
-}
-
-static bool opens(const struct message *m)
-{
-	return m->kind == MESSAGE_CREATE || m->kind == MESSAGE_OPEN;
-}
-
 /* ---- Life of a call ---- */
 
-static void call_free(struct node *n, struct call *c)
+void call_free(struct node *n, struct call *c)
 {
 	lock_answered(n, c);
 	deadline_release(&n->deadlines, &c->deadline);
@@ -75,15 +28,14 @@ static void call_free(struct node *n, struct call *c)
 }
 
 /* No more expected under its number. */
-static void call_forget(struct node *n, struct call *c)
+void call_forget(struct node *n, struct call *c)
 {
 	DL_DELETE(n->order, c);
 	HASH_DEL(n->calls, c);
 	lock_answered(n, c);
 }
 
-/* The program gets this; the call leaves the order and waits to be drained. */
-static void answer(struct node *n, struct call *c, enum status status)
+void call_answer(struct node *n, struct call *c, enum status status)
 {
 	call_forget(n, c);
 	deadline_clear(&n->deadlines, &c->deadline);
@@ -92,12 +44,8 @@ static void answer(struct node *n, struct call *c, enum status status)
 	DL_APPEND(n->answers, c);
 }
 
-/*
- * A request that no program waits for, for the sake of its reply and, in a new epoch, of its
- * effect. It stands before `next` in the order (NULL: last).
- */
-static void leave_behind(struct node *n, const struct message *request, uint64_t req,
-			 struct call *next)
+void call_leave_behind(struct node *n, const struct message *request, uint64_t req,
+		       struct call *next)
 {
 	struct call *rest = calloc(1, sizeof(*rest));
 
@@ -134,7 +82,7 @@ static void send(struct node *n, struct call *c)
 	if (!c->sent)
 		c->request->clock = n->clock;
 	m = *c->request;
-	if (c->sent && !shows_nothing(&m) && rule(RULE_RETRIES_ARE_FLAGGED))
+	if (c->sent && !request_shows_nothing(&m) && rule(RULE_RETRIES_ARE_FLAGGED))
 		m.flags |= MESSAGE_RETRY;
 	else
 		m.clock = 0;
@@ -144,8 +92,7 @@ static void send(struct node *n, struct call *c)
 	c->sent = true;
 }
 
-/* The master's answer tells whether the request was granted before, or has waited until now. */
-static void ask_to_cancel(struct node *n, struct call *c)
+void call_ask_to_cancel(struct node *n, struct call *c)
 {
 	c->cancelled = true;
 	node_push(n, &(struct message){.kind = MESSAGE_CANCEL, .target = c->req});
@@ -174,7 +121,7 @@ void node_calls_start(struct node *n)
 		node_push(n, &wait);
 	}
 	DL_FOREACH_SAFE (n->order, c, next) {
-		if (c->settled && opens(c->request)) {
+		if (c->settled && request_opens(c->request)) {
 			call_forget(n, c);
 			call_free(n, c);
 		} else if (!c->ticket) {
@@ -185,7 +132,7 @@ void node_calls_start(struct node *n)
 	node_push(n, &done);
 	DL_FOREACH (n->order, c)
 		if (c->cancelled)
-			ask_to_cancel(n, c);
+			call_ask_to_cancel(n, c);
 }
 
 /* ---- Submitting ---- */
@@ -236,11 +183,11 @@ static bool answer_from_memory(struct node *n, struct call *c)
 	reply.attr.nlink = 0;
 	message_free(c->reply);
 	c->reply = message_copy(&reply);
-	answer(n, c, c->reply ? STATUS_OK : STATUS_NO_MEMORY);
+	call_answer(n, c, c->reply ? STATUS_OK : STATUS_NO_MEMORY);
 	return true;
 }
 
-static bool handle_is_lapsed(struct node *n, uint64_t id)
+bool node_handle_is_lost(struct node *n, uint64_t id)
 {
 	struct node_handle *h = id ? node_handle_find(n, id) : NULL;
 
@@ -250,7 +197,7 @@ static bool handle_is_lapsed(struct node *n, uint64_t id)
 bool node_handle_lapsed(struct node *n, uint64_t handle, struct moment now)
 {
 	node_check_belief(n, now);
-	return handle_is_lapsed(n, handle);
+	return node_handle_is_lost(n, handle);
 }
 
 static int64_t timeo(const struct node *n)
@@ -264,18 +211,18 @@ static void start(struct node *n, struct call *c, struct moment now)
 {
 	struct message *m = c->request;
 
-	if (opens(m)) {
+	if (request_opens(m)) {
 		m->handle = ++n->handles_made;
-	} else if (handle_is_lapsed(n, m->handle)) {
-		answer(n, c, STATUS_LAPSED);
+	} else if (node_handle_is_lost(n, m->handle)) {
+		call_answer(n, c, STATUS_LAPSED);
 		return;
 	}
 	if (n->state == NODE_LEAVING || n->state == NODE_LEFT) {
-		answer(n, c, STATUS_LAPSED);
+		call_answer(n, c, STATUS_LAPSED);
 		return;
 	}
 	if (m->kind == MESSAGE_LOCK && kept_has_no_room(n, m)) {
-		answer(n, c, STATUS_NO_SPACE);
+		call_answer(n, c, STATUS_NO_SPACE);
 		return;
 	}
 	if (n->state != NODE_OPEN && answer_from_memory(n, c))
@@ -296,151 +243,10 @@ uint64_t node_submit(struct node *n, const struct message *request, void *cookie
 	if (!c)
 		return 0;
 	if (HASH_COUNT(n->calls) > NODE_REQUESTS_MAX)
-		answer(n, c, STATUS_NO_MEMORY);
+		call_answer(n, c, STATUS_NO_MEMORY);
 	else
 		start(n, c, now);
 	return c->req;
-}
-
-/* ---- Giving up ---- */
-
-/*
- * Nobody can tell any more which of its ranges the owner has in the file: better none, so that he
- * does not go on with what others may share. He is told so by this very answer, of whatever he asks
- * there. Nobody else loses anything.
- */
-static void lose_ranges(struct node *n, const struct message *m)
-{
-	struct call *c;
-
-	while ((c = lock_first_asked(n, m)))
-		answer(n, c, STATUS_LAPSED);
-	kept_lose_ranges(n, m);
-}
-
-/* Sends what undoes a request that was sent and whose reply nobody will wait for. */
-static void undo(struct node *n, const struct call *c)
-{
-	const struct message *m = c->request;
-	struct message close = {.kind = MESSAGE_CLOSE, .handle = m->handle};
-
-	if (m->kind == MESSAGE_LOCK && c->weakened)
-		lose_ranges(n, m);
-	else if (m->kind == MESSAGE_LOCK)
-		kept_undo_lock(n, m);
-	if (makes_held_name(m)) {
-		struct message unlink = {
-			.kind = MESSAGE_UNLINK,
-			.req = ++n->reqs,
-			.parent = m->parent,
-			.name = m->name,
-			.target = m->req,
-		};
-
-		node_push(n, &unlink);
-		leave_behind(n, &unlink, unlink.req, NULL);
-	}
-	if (opens(m))
-		node_push(n, &close);
-}
-
-/* Answers without waiting for the reply. */
-static void give_up(struct node *n, struct call *c, enum status status)
-{
-	struct call *next = c->next;
-
-	if (n->state == NODE_OPEN && c->sent) {
-		answer(n, c, c->weakened ? STATUS_LAPSED : status);
-		if (changes_file(c->request))
-			leave_behind(n, c->request, c->req, next);
-		if (rule(RULE_GIVEN_UP_IS_UNDONE))
-			undo(n, c);
-	} else {
-		answer(n, c, status);
-	}
-}
-
-/* From now on the call goes on for NODE_PATIENCE at most. */
-static void hurry(struct node *n, struct call *c, struct moment now)
-{
-	int64_t at = now.boot_ns + NODE_PATIENCE_NS;
-
-	if (!deadline_is_set(&c->deadline) || c->deadline.at_ns > at)
-		deadline_set(&n->deadlines, &c->deadline, at);
-}
-
-/*
- * Rule 13: what the master has decided by the time it hears of the signal stands, so that whoever is
- * told EINTR knows that the lock is free of him on every node (contract 2.1, 5.3). Whom no master
- * can hear gets his answer at once, and a silent one has NODE_PATIENCE. Without the verdict an owner
- * who would share what he has exclusively may do so already, and cannot be told EINTR: he loses his
- * ranges, which is what patience is worth having for in his case even if the link is down.
- */
-static void interrupt_wait(struct node *n, struct call *c, struct moment now)
-{
-	if (n->state != NODE_OPEN || !c->sent || (!n->links[n->master].up && !c->weakened) ||
-	    !rule(RULE_MASTERS_WORD_ON_SIGNALS)) {
-		give_up(n, c, STATUS_INTERRUPTED);
-		return;
-	}
-	if (!c->cancelled)
-		ask_to_cancel(n, c);
-	hurry(n, c, now);
-}
-
-/*
- * Whoever is told EINTR of a change that cannot be undone (a removal, a move, a write) does not know
- * whether it was done or will be: on every file system that has its files elsewhere. The alternative
- * is a process that nobody can end.
- */
-void node_interrupt(struct node *n, uint64_t call, struct moment now)
-{
-	struct call *c;
-
-	node_check_belief(n, now);
-	HASH_FIND(hh, n->calls, &call, sizeof(call), c);
-	if (!c || c->settled)
-		return;
-	c->late = STATUS_INTERRUPTED;
-	if (c->request->kind == MESSAGE_LOCK && (c->request->flags & LOCK_WAIT))
-		interrupt_wait(n, c, now);
-	else
-		hurry(n, c, now);
-}
-
-void node_calls_tick(struct node *n, struct moment now)
-{
-	struct deadline *due;
-
-	while ((due = deadlines_due(&n->deadlines, now.boot_ns))) {
-		struct call *c =
-			(struct call *)(void *)((char *)due - offsetof(struct call, deadline));
-
-		give_up(n, c, c->late);
-	}
-}
-
-/*
- * The session is gone. What only looks is asked again in the next one, and so is what was never
- * sent; the rest had an effect that died with the session, or that nobody will ever know of.
- */
-void node_calls_lapse(struct node *n)
-{
-	struct call *c, *next;
-	bool over = n->state == NODE_LEAVING;
-
-	DL_FOREACH_SAFE (n->order, c, next) {
-		if (c->settled) {
-			call_forget(n, c);
-			call_free(n, c);
-		} else if (over ||
-			   handle_is_lapsed(n, opens(c->request) ? 0 : c->request->handle) ||
-			   (c->sent && !only_looks(c->request))) {
-			answer(n, c, STATUS_LAPSED);
-		} else {
-			c->sent = false;
-		}
-	}
 }
 
 /* ---- What the master says ---- */
@@ -480,7 +286,7 @@ static void note_tokens(struct node *n, const struct message *m)
 static void refused(struct node *n, struct call *c)
 {
 	if (c->reclaimed_weak && !c->settled)
-		lose_ranges(n, c->request);
+		call_lose_ranges(n, c->request);
 	else
 		kept_strengthen(n, c->request, c->weakened);
 }
@@ -507,16 +313,17 @@ void node_reply(struct node *n, struct message **slot, struct moment now)
 		call_free(n, c);
 		return;
 	}
-	if (m->status == STATUS_OK && opens(c->request) && !kept_add_handle(n, c->request, m)) {
-		undo(n, c);
-		answer(n, c, STATUS_NO_MEMORY);
+	if (m->status == STATUS_OK && request_opens(c->request) &&
+	    !kept_add_handle(n, c->request, m)) {
+		call_undo(n, c);
+		call_answer(n, c, STATUS_NO_MEMORY);
 		return;
 	}
 	if (m->status == STATUS_STALE && answer_from_memory(n, c))
 		return;
 	c->reply = *slot;
 	*slot = NULL;
-	answer(n, c, m->status);
+	call_answer(n, c, m->status);
 }
 
 /* ---- Answers ---- */
@@ -527,9 +334,10 @@ static void check_answer(struct node *n, struct call *c)
 {
 	bool over = c->instance != n->instance || n->state == NODE_LEAVING || n->state == NODE_LEFT;
 
-	if (c->status == STATUS_OK && over && (opens(c->request) || !only_looks(c->request)))
+	if (c->status == STATUS_OK && over &&
+	    (request_opens(c->request) || !request_only_looks(c->request)))
 		c->status = STATUS_LAPSED;
-	if (c->status == STATUS_LAPSED && opens(c->request)) {
+	if (c->status == STATUS_LAPSED && request_opens(c->request)) {
 		struct node_handle *h = node_handle_find(n, c->request->handle);
 
 		if (h)
@@ -554,7 +362,8 @@ bool node_next_answer(struct node *n, struct moment now, struct node_answer *out
 		.cookie = c->cookie,
 		.kind = c->request->kind,
 		.status = c->status,
-		.handle = opens(c->request) && c->status == STATUS_OK ? c->request->handle : 0,
+		.handle = request_opens(c->request) && c->status == STATUS_OK ? c->request->handle
+									      : 0,
 		.reply = c->status == STATUS_OK ? c->reply : NULL,
 	};
 	return true;

@@ -4,6 +4,8 @@
  *
  *	node.c       the session: HELLO, renewals, belief, lapse
  *	node_times.c  when it changed which directory
+ *	node_giveup.c  calls that end without their reply
+ *	node_request.c  sorts of requests
  *	node_link.c  the links to the masters, and their silence
  *	node_call.c  the programs' requests and their answers
  *	node_kept.c  what the session keeps: records of files, handles; what is reclaimed
@@ -182,13 +184,44 @@ void link_heard(struct node *n, size_t master);
 void links_check_silence(struct node *n, struct moment now);
 int64_t links_silence_deadline(const struct node *n);
 
+/* node_request.c */
+bool request_changes_file(const struct message *m);
+bool request_only_looks(const struct message *m);
+bool request_shows_nothing(const struct message *m);
+bool request_makes_held_name(const struct message *m);
+bool request_opens(const struct message *m);
+
 /* node_call.c */
-void node_calls_lapse(struct node *n);
 void node_calls_start(struct node *n); /* a session began, or another epoch: send what waits */
-void node_calls_tick(struct node *n, struct moment now);
+void call_free(struct node *n, struct call *c);
+void call_forget(struct node *n, struct call *c); /* no reply is waited for; it is the caller's */
+/* The program gets this; the call leaves the order and waits to be drained. */
+void call_answer(struct node *n, struct call *c, enum status status);
+/*
+ * A request that no program waits for, for the sake of its reply and, in a new epoch, of its
+ * effect. It stands before `next` in the order (NULL: last).
+ */
+void call_leave_behind(struct node *n, const struct message *request, uint64_t req,
+		       struct call *next);
 void node_reply(struct node *n, struct message **reply, struct moment now);
 void node_queued(struct node *n, const struct message *m);
 void node_calls_free(struct node *n);
+
+/* The master's answer tells whether the request was granted before, or has waited until now. */
+void call_ask_to_cancel(struct node *n, struct call *c);
+/* As node_handle_lapsed, without a look at the clock; 0 is no handle. */
+bool node_handle_is_lost(struct node *n, uint64_t handle);
+
+/* node_giveup.c */
+void node_calls_lapse(struct node *n);
+void node_calls_tick(struct node *n, struct moment now);
+/* Sends what undoes a request that was sent and whose reply nobody will wait for. */
+void call_undo(struct node *n, const struct call *c);
+/*
+ * Nobody can tell any more which of its ranges the owner of this lock request has in the file: better
+ * none. He is told so by the answer to it, and to whatever else he asks there.
+ */
+void call_lose_ranges(struct node *n, const struct message *m);
 
 /* node_times.c */
 struct changed_dir;
