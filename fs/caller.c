@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/caller.h"
+#include "fs/process.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -75,28 +74,11 @@ bool caller_parse(const char *status, struct caller *out)
 	return true;
 }
 
-static int open_of(pid_t tid, const char *file)
-{
-	char path[sizeof("/proc/2147483647/status")];
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)tid, file);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
 static bool look_up(pid_t tid, struct caller *out)
 {
 	char text[STATUS_HEAD_BYTES];
-	int fd = open_of(tid, "status");
-	ssize_t len;
 
-	if (fd < 0)
-		return false;
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (len <= 0)
-		return false;
-	text[len] = '\0';
-	return caller_parse(text, out);
+	return process_text(tid, "status", text, sizeof(text)) && caller_parse(text, out);
 }
 
 /* ---- Remembering it ---- */
@@ -133,7 +115,7 @@ void callers_find(struct callers *c, pid_t tid, struct caller *out)
 		return;
 	slot_clear(slot);
 	if (again)
-		slot->comm_fd = open_of(tid, "comm");
+		slot->comm_fd = process_open(tid, "comm");
 	slot->tid = tid;
 	if (!look_up(tid, out) || !again)
 		return;

@@ -50,22 +50,35 @@ bool process_parse(const char *stat, struct process *out)
 	return true;
 }
 
-bool process_read(pid_t pid, struct process *out)
+int process_open(pid_t pid, const char *file)
 {
-	char path[sizeof("/proc/2147483647/stat")], text[STAT_HEAD_BYTES];
-	ssize_t len;
-	int fd;
+	char path[sizeof("/proc/2147483647/status")];
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+bool process_text(pid_t pid, const char *file, char *text, size_t size)
+{
+	int fd = process_open(pid, file);
+	ssize_t len;
+
 	if (fd < 0)
 		return false;
-	len = read(fd, text, sizeof(text) - 1);
+	len = read(fd, text, size - 1);
 	close(fd);
 	if (len <= 0)
 		return false;
 	text[len] = '\0';
-	return process_parse(text, out) && out->pid == pid;
+	return true;
+}
+
+bool process_read(pid_t pid, struct process *out)
+{
+	char text[STAT_HEAD_BYTES];
+
+	return process_text(pid, "stat", text, sizeof(text)) && process_parse(text, out) &&
+	       out->pid == pid;
 }
 
 bool process_lives(pid_t pid, uint64_t start)

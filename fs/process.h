@@ -9,6 +9,7 @@
 #define FS_PROCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,6 +24,10 @@ struct process {
 	char command[COMMAND_MAX_BYTES + 1];
 };
 
+/* A file below /proc/PID, of a thread also, or -1 and errno. */
+int process_open(pid_t pid, const char *file);
+/* What it begins with, as a string. False: there is no such process. */
+bool process_text(pid_t pid, const char *file, char *text, size_t size);
 /* False: there is no such process, or /proc does not show it. */
 bool process_read(pid_t pid, struct process *out);
 /* What the text of /proc/PID/stat says; false: nothing that can be used. */

@@ -56,6 +56,14 @@ static void tree_with_a_lock_goes(struct table *t)
 	remove_from(t, ROOT_INO, "d", true);
 }
 
+/* Client 2's file of the same name is client 1's until that closes its own. */
+static void waits_for_the_first(struct table *t, uint64_t f)
+{
+	lock_refused(t, flock_want(2, f, S, 0));
+	close_of(t, 1);
+	lock_granted(t, flock_want(2, f, S, 0));
+}
+
 static void test_directory_made_again_forgets_who_holds_its_names(void **state)
 {
 	struct table *t = *state;
@@ -78,9 +86,7 @@ static void test_tree_made_again_forgets_who_holds_its_names(void **state)
 
 	tree_with_a_lock_goes(t);
 	f = opened_in(t, 2, dir_of(t, dir_of(t, ROOT_INO, "d"), "e"), "f");
-	lock_refused(t, flock_want(2, f, S, 0));
-	close_of(t, 1);
-	lock_granted(t, flock_want(2, f, S, 0));
+	waits_for_the_first(t, f);
 }
 
 /* And once more, the second one having been removed before the lock goes. */
@@ -93,9 +99,7 @@ static void test_directory_made_a_third_time_forgets(void **state)
 	dir_of(t, ROOT_INO, "d");
 	remove_from(t, ROOT_INO, "d", true);
 	f = opened_in(t, 2, dir_of(t, dir_of(t, ROOT_INO, "d"), "e"), "f");
-	lock_refused(t, flock_want(2, f, S, 0));
-	close_of(t, 1);
-	lock_granted(t, flock_want(2, f, S, 0));
+	waits_for_the_first(t, f);
 }
 
 static void test_directory_moved_to_the_name_forgets(void **state)
@@ -111,9 +115,7 @@ static void test_directory_moved_to_the_name_forgets(void **state)
 	assert_ok(table_rename(t, ROOT_INO, "new", &make, false, at(0), &attr, &replaced));
 	table_check(t);
 	f = opened_in(t, 2, d, "f");
-	lock_refused(t, flock_want(2, f, S, 0));
-	close_of(t, 1);
-	lock_granted(t, flock_want(2, f, S, 0));
+	waits_for_the_first(t, f);
 }
 
 /* Other names are nobody's, and when the lock is gone nothing is left (which a sanitizer sees). */

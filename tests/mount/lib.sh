@@ -275,6 +275,18 @@ want() {
 	[ "$R" = "$result" ] || fail "$*: $R, not $result"
 }
 
+# served_in_order COUNT: the waiting clients w0, w1, ... get their lock one after the other
+served_in_order() {
+	local i later
+	for ((i = 0; i < $1; i++)); do
+		granted "w$i"
+		for ((later = i + 1; later < $1; later++)); do
+			silent "w$later" || fail "waiter $later came before its turn, at $i's"
+		done
+		want ok "w$i" flock 0 un
+	done
+}
+
 # granted NAME: the answer to what was sent comes, and is a success
 granted() {
 	answer "$1" || fail "$1 waits for ever"

@@ -195,13 +195,7 @@ case_waiters_are_told_that_there_is_no_master() {
 		master_again $why
 	done
 	want ok p flock 0 un
-	for i in "${!nodes[@]}"; do
-		granted "w$i"
-		for ((later = i + 1; later < ${#nodes[@]}; later++)); do
-			silent "w$later" || fail "waiter $later came before its turn, at $i's"
-		done
-		want ok "w$i" flock 0 un
-	done
+	served_in_order ${#nodes[@]}
 }
 
 # There is no session left to ask in: what only looks waits for the next one, interruptibly too.
