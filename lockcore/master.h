@@ -119,6 +119,7 @@ enum master_event_kind {
 	MASTER_EVENT_TAKEN,	/* node: refused, its id has a live session */
 	MASTER_EVENT_RECLAIM_REFUSED, /* node: it claimed what it cannot have; text */
 	MASTER_EVENT_UNHEARD,	      /* node: it acknowledges nothing, and is ended */
+	MASTER_EVENT_STANDS_BY,	      /* another master leads; count: its epoch */
 	MASTER_EVENT_STRANGER,	      /* peer sent requests for a session that is unknown */
 };
 

@@ -123,6 +123,7 @@ struct master {
 	int64_t asked_ns;		  /* when it asked the leader for the lead */
 	int64_t heard_ns;		  /* leading: when a node was heard last */
 	bool giving_up;			  /* a SWAP to nobody is under way, or wanted */
+	uint64_t stands_by_epoch;	  /* which of it was told last */
 	int64_t yielded_until_ns;	  /* it gave way to another: not to be taken back at once */
 	int64_t leave_end_ns;		  /* LEAVING: not longer than that */
 	bool doomed;			  /* no memory for what must be told: step down */

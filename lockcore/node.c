@@ -348,8 +348,13 @@ void node_receive(struct node *n, size_t master, struct packet *p, struct moment
  * 14). */
 static void check_doubt(struct node *n, struct moment now)
 {
-	if (n->state != NODE_OPEN || now.boot_ns < n->doubt_at_ns)
-		return;
+	if (n->state == NODE_OPEN && now.boot_ns >= n->doubt_at_ns)
+		node_doubt(n, now);
+}
+
+void node_doubt(struct node *n, struct moment now)
+{
+	assert(n->state == NODE_OPEN);
 	n->hello_to = n->master + 1;
 	n->hello_at_ns = now.boot_ns;
 	n->doubt_at_ns = MOMENT_NEVER;

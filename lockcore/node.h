@@ -62,7 +62,9 @@
  * before NODE_EVENT_SILENT (after a renewal it is the time of rule 14), and up to what this is
  * doubled while it goes on: masters that are only slow must not be given more work by it. A
  * transport that has connections does well to try a new one then, beside the old, and not to rely
- * on a try that goes on: both may be dead long before anybody says so.
+ * on a try that goes on: both may be dead long before anybody says so. If it is the session's master,
+ * the node also says HELLO to the others, so that a leader that hangs is not waited for until the
+ * next renewal, which with a long lease is far away.
  */
 #define NODE_SILENT_NS	   NS_PER_SEC
 #define NODE_SILENT_MAX_NS (8 * NS_PER_SEC)

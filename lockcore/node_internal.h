@@ -171,6 +171,8 @@ void node_push(struct node *n,
 	       const struct message *m); /* copies; without memory the session lapses */
 void node_lapse(struct node *n, struct moment now);
 void node_check_belief(struct node *n, struct moment now);
+/* OPEN, and the session's master may be dead: HELLO to the others, then to it (rule 14). */
+void node_doubt(struct node *n, struct moment now);
 
 void node_tell(struct node *n, struct node_event event);
 

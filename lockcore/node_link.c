@@ -74,6 +74,9 @@ void links_check_silence(struct node *n, struct moment now)
 		/* On a link that is up, something has to be said again first. */
 		l->silent_at_ns = l->up ? MOMENT_NEVER : now.boot_ns + l->patience_ns;
 		node_tell(n, (struct node_event){.kind = NODE_EVENT_SILENT, .master = i});
+		/* With a long lease the next renewal would be missed much later. */
+		if (n->state == NODE_OPEN && i == n->master && n->config.masters > 1)
+			node_doubt(n, now);
 	}
 }
 

@@ -296,7 +296,7 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 	static const char *const names[] = {
 		"leading",	   "grace over", "steps down", "store trouble", "store old",
 		"opened",	   "reclaimed",	 "expired",    "left",		"taken",
-		"RECLAIM REFUSED", "unheard",	 "stranger",
+		"RECLAIM REFUSED", "unheard",	 "stands by",  "stranger",
 	};
 
 	_Static_assert(sizeof(names) / sizeof(*names) == MASTER_EVENT_STRANGER + 1, "events");
