@@ -54,9 +54,9 @@
 #define MASTER_STORE_RETRY_NS (200 * NS_PER_MS) /* after an operation of unknown outcome */
 
 /* One SWAP acknowledges all renewals that came before it was sent; this is how far SWAPs are apart
- * at least, so that many nodes cost the store no more than few: at most half a second, a 16th of a
- * short lease. */
-#define MASTER_SWAP_GAP_MAX_NS (NS_PER_SEC / 2)
+ * at least, so that many nodes cost the store no more than few, fewer than two writes a second; a
+ * 16th of a short lease. */
+#define MASTER_SWAP_GAP_MAX_NS (550 * NS_PER_MS)
 #define MASTER_SWAP_GAP_SHARE  16
 /* And in grace, which ends the sooner. */
 #define MASTER_SWAP_GAP_GRACE_NS (20 * NS_PER_MS)

@@ -25,6 +25,7 @@ struct node *node_new(const struct node_config *config, struct moment now)
 	n->state = NODE_JOINING;
 	n->instance = config->instance_base ? config->instance_base : 1;
 	n->hello_at_ns = now.boot_ns;
+	n->hello_rest_ns = NODE_HELLO_REST_NS;
 	for (size_t i = 0; i < NODE_MASTERS_MAX; i++)
 		n->links[i].silent_at_ns =
 			i < config->masters ? now.boot_ns + NODE_SILENT_NS : MOMENT_NEVER;
@@ -150,6 +151,7 @@ static void believe(struct node *n, int64_t stamp_ns, struct moment now)
 		n->belief_ns = from + n->lease_ns;
 	n->doubt_at_ns = MOMENT_NEVER;
 	n->hello_at_ns = MOMENT_NEVER;
+	n->hello_rest_ns = NODE_HELLO_REST_NS;
 }
 
 /* A master of a new epoch knows nothing but the registry: tell it what we keep, then ask again. */
@@ -228,7 +230,8 @@ static void on_farewell(struct node *n, const struct message *m)
 	}
 }
 
-/* The next is asked at once, so that a leader is found in one round; then all get some rest. */
+/* The next is asked at once, so that a leader is found in one round; then all get some rest, little
+ * at first: where a leader hands over, the next one leads within milliseconds. */
 static void on_not_me(struct node *n, struct moment now)
 {
 	size_t ups = 0;
@@ -240,7 +243,8 @@ static void on_not_me(struct node *n, struct moment now)
 	n->hello_at_ns = now.boot_ns;
 	if (++n->hello_refused >= ups) {
 		n->hello_refused = 0;
-		n->hello_at_ns += NODE_HELLO_NS;
+		n->hello_at_ns += n->hello_rest_ns;
+		n->hello_rest_ns = earlier(n->hello_rest_ns * 2, NODE_HELLO_NS);
 	}
 	n->hello_asks = false;
 }

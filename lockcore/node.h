@@ -54,8 +54,10 @@
  */
 #define NODE_RANGES_MAX 4096
 
-/* How often a HELLO is repeated while nobody has answered it. */
-#define NODE_HELLO_NS (250 * NS_PER_MS)
+/* How often a HELLO is repeated while nobody has answered it; and how long all masters rest once
+ * each has said that it does not lead, doubled from the second to the first. */
+#define NODE_HELLO_NS	   (250 * NS_PER_MS)
+#define NODE_HELLO_REST_NS (30 * NS_PER_MS)
 
 /*
  * How long nothing at all may be heard on a link after a HELLO or a request, or after it went down,

@@ -121,13 +121,14 @@ struct node {
 	uint64_t last_instance; /* the one that lapsed before this, for its BYE; 0: none */
 	uint64_t epoch;		/* of the channel; 0: none yet */
 	uint64_t highest_epoch;
-	uint64_t clock;	      /* the highest heard */
-	size_t master;	      /* the link of the session */
-	size_t hello_to;      /* the link to say HELLO to next */
-	bool hello_asks;      /* one has been said since "not me" was heard last */
-	size_t hello_refused; /* so many have said "not me" in this round */
-	bool said_hello;      /* some master may know the instance */
-	bool doomed;	      /* no memory for what must be sent: lapse at the next occasion */
+	uint64_t clock;	       /* the highest heard */
+	size_t master;	       /* the link of the session */
+	size_t hello_to;       /* the link to say HELLO to next */
+	bool hello_asks;       /* one has been said since "not me" was heard last */
+	size_t hello_refused;  /* so many have said "not me" in this round */
+	int64_t hello_rest_ns; /* once all have */
+	bool said_hello;       /* some master may know the instance */
+	bool doomed;	       /* no memory for what must be sent: lapse at the next occasion */
 	struct master_link links[NODE_MASTERS_MAX];
 
 	int64_t lease_ns;

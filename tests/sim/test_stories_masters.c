@@ -76,7 +76,7 @@ static void test_stopped_leader_leaves_a_gap(void **state)
 
 	queue_up(s, &q);
 	sim_stop_master(s, old);
-	assert_true(sim_run_until(s, another_leads, &old, NS_PER_SEC / 2));
+	assert_true(sim_run_until(s, another_leads, &old, NS_PER_SEC / 5));
 	assert_null(s->masters[old].master);
 	queue_is_intact(s, &q);
 	story_end(s);
