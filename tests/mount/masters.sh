@@ -13,7 +13,7 @@
 ETCD_PORT=2379
 ETCD_PEER_PORT=2380
 MACHINES=(1 2 3)
-MASTERS=(m1 m2 m3)
+MASTERS=(m1 m2 m3 m4)
 NODES=(a b c)
 declare -A NODE_OF=([1]=a [2]=b [3]=c)
 
@@ -24,7 +24,7 @@ need_etcd() {
 
 # lives_at DAEMON MACHINE: in that machine's network
 lives_at() {
-	BELOW[$1]=${BELOW[machine$2]}
+	[ -z "$1" ] || BELOW[$1]=${BELOW[machine$2]}
 }
 
 address() {
@@ -37,34 +37,38 @@ etcd_url() {
 	echo "http://$(address "$1"):$ETCD_PORT"
 }
 
-# etcd_run MACHINE: begins, or goes on with what it has
+peer_url() {
+	echo "http://$(address "$1"):$ETCD_PEER_PORT"
+}
+
+# etcd_run MACHINE [OPTION...]: begins, or goes on with what it has
 etcd_run() {
 	local i all=''
 	for i in "${MACHINES[@]}"; do
-		all+=,e$i=http://$(address "$i"):$ETCD_PEER_PORT
+		all+=,e$i=$(peer_url "$i")
 	done
 	launch "etcd$1" env -i "PATH=$PATH" ETCD_UNSUPPORTED_ARCH=arm64 etcd --name "e$1" \
-		--data-dir "$T/etcd$1" --initial-cluster "${all#,}" \
+		--data-dir "$T/etcd$1" --initial-cluster "${all#,}" "${@:2}" \
 		--heartbeat-interval 50 --election-timeout 500 \
 		--listen-client-urls "$(etcd_url "$1")" --advertise-client-urls "$(etcd_url "$1")" \
-		--listen-peer-urls "http://$(address "$1"):$ETCD_PEER_PORT" \
-		--initial-advertise-peer-urls "http://$(address "$1"):$ETCD_PEER_PORT"
-	# Not in *.pid, which are the daemons that end by themselves.
-	ETCD_PIDS[$1]=$PID
+		--listen-peer-urls "$(peer_url "$1")" --initial-advertise-peer-urls "$(peer_url "$1")"
+	# Not *.pid, which are the daemons that end by themselves.
+	echo "$PID" >"$T/etcd$1.runs"
 }
-
-declare -A ETCD_PIDS=()
 
 etcd_kill() {
-	kill -KILL "${ETCD_PIDS[$1]}"
-	wait_until gone "${ETCD_PIDS[$1]}"
+	local pid
+	pid=$(cat "$T/etcd$1.runs")
+	kill -KILL "$pid"
+	wait_until gone "$pid"
 }
 
-# etcd_ask MACHINE PATH: the answer to an empty request, as JSON
+# etcd_ask MACHINE PATH [REQUEST]: the answer, as JSON
 etcd_ask() {
 	python3 -c 'import sys, urllib.request
-print(urllib.request.urlopen(urllib.request.Request(sys.argv[1], b"{}"), timeout=5).read().decode())' \
-		"$(etcd_url "$1")$2" 2>"$T/said"
+url, request = sys.argv[1:]
+print(urllib.request.urlopen(url, request.encode(), timeout=30).read().decode())' \
+		"$(etcd_url "$1")$2" "${3:-{\}}" 2>"$T/said"
 }
 
 etcd_serves() {
@@ -77,6 +81,14 @@ etcd_leads() {
 		python3 -c 'import json, sys
 status = json.load(sys.stdin)
 sys.exit(status["leader"] != status["header"]["member_id"])' 2>"$T/said"
+}
+
+# etcd_member MACHINE OF: the number that MACHINE's etcd has, as OF's says
+etcd_member() {
+	etcd_ask "$2" /v3/cluster/member/list |
+		python3 -c 'import json, sys
+print(*[m["ID"] for m in json.load(sys.stdin)["members"] if m["peerURLs"] == [sys.argv[1]]])' \
+			"$(peer_url "$1")"
 }
 
 # ---- masters ----
@@ -129,14 +141,19 @@ stands_down() {
 
 # ---- all of it ----
 
+machine() {
+	local daemon
+	place "machine$1"
+	for daemon in "etcd$1" "m$1" "${NODE_OF[$1]:-}"; do
+		lives_at "$daemon" "$1"
+	done
+}
+
 machines_start() {
-	local i daemon
+	local i
 	LEASE=$1 LEADER_LEASE=$2
 	for i in "${MACHINES[@]}"; do
-		place "machine$i"
-		for daemon in "etcd$i" "m$i" "${NODE_OF[$i]}"; do
-			lives_at "$daemon" "$i"
-		done
+		machine "$i"
 	done
 	store_urls
 	for i in "${MACHINES[@]}"; do

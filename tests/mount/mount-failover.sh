@@ -151,18 +151,24 @@ case_the_leader_is_cut_off_from_the_nodes_but_not_from_etcd() {
 }
 
 # Each is stopped, is away for a while, and comes back before the next one goes.
-case_all_masters_are_restarted_one_after_the_other() {
+restart_masters() {
 	local i
-	load rolling
 	for i in "${MACHINES[@]}"; do
 		look_who_leads
-		kill -TERM "$(pid_of "m$i")"
-		wait_until gone "$(pid_of "m$i")" || fail "m$i does not end"
-		[ "$i" != "$LEADER" ] || next_leader
-		goes_on
+		if [ -e "$T/m$i.pid" ]; then
+			kill -TERM "$(pid_of "m$i")"
+			wait_until gone "$(pid_of "m$i")" || fail "m$i does not end"
+			[ "$i" != "$LEADER" ] || next_leader
+			goes_on
+		fi
 		master_run "$i"
 		wait_until stands_by "$i" || fail "m$i does not come back: $(tail -n 1 "$T/log/m$i")"
 	done
+}
+
+case_all_masters_are_restarted_one_after_the_other() {
+	load rolling
+	restart_masters
 	nothing_is_lost
 }
 
@@ -191,6 +197,35 @@ case_etcd_has_no_majority_for_less_than_the_lease() {
 	etcd_run 3
 	next_leader
 	nothing_is_lost
+}
+
+# etcd_swaps OLD NEW: takes the one's etcd off the list of members and puts the other's on it
+etcd_swaps() {
+	local gone
+	gone=$(etcd_member "$1" 1) || return 1
+	# Refused for some seconds after a member was lost.
+	[ -z "$gone" ] || etcd_ask 1 /v3/cluster/member/remove "{\"ID\": \"$gone\"}" || return 1
+	etcd_ask 1 /v3/cluster/member/add "{\"peerURLs\": [\"$(peer_url "$2")\"]}"
+} >"$T/answer"
+
+# As packaging/operating.md says: etcd's members are changed, then the masters get the new list, one
+# after the other.
+case_a_dead_machine_is_replaced() {
+	local i
+	load replaced
+	crash m3
+	etcd_kill 3
+	machine 4
+	wait_until etcd_swaps 3 4 || fail "etcd's members cannot be changed: $(cat "$T/said")"
+	MACHINES=(1 2 4)
+	etcd_run 4 --initial-cluster-state existing
+	wait_until etcd_serves 4 || fail "etcd 4 does not serve: $(tail -n 3 "$T/log/etcd4")"
+	store_urls
+	restart_masters
+	node_start d timeo=300
+	[ -e "$T/d/file-replaced" ] || fail "the new node does not see the lock file"
+	nothing_is_lost
+	node_stop d
 }
 
 run_cases
