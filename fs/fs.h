@@ -3,6 +3,8 @@
  * dlockfs: one thread, one loop, that owns everything.
  *
  *	main.c      from the command line to a mount that serves, and back to the shell
+ *	options.c   the command line; helper.c: when mount(8) calls
+ *	mountpoint.c  the place, and what may be in the way there
  *	serve.c     the loop: kernel, masters, time
  *	requests.c  what is agreed with the kernel, and the table of its requests, which are in
  *	            names.c, files.c, locks.c and xattrs.c
