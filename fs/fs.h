@@ -39,6 +39,7 @@
 #include "fs/xattr_text.h"
 #include "lockcore/node.h"
 #include "transport/endpoint.h"
+#include "transport/log.h"
 #include "transport/loop.h"
 #include "transport/wire.h"
 
@@ -67,9 +68,11 @@ struct fs {
 	struct notify *notify;	      /* NULL: none could be made */
 	struct onloss onloss;
 	bool mounted;
-	bool ready;	     /* the kernel has said INIT and agreed */
-	char refused[160];   /* why the kernel will not do, from INIT */
-	struct fuse_buf buf; /* libfuse's, for requests */
+	bool ready;		/* the kernel has said INIT and agreed */
+	char refused[160];	/* why the kernel will not do, from INIT */
+	bool twin_said;		/* that another host has our name, since the last session */
+	struct log_limit limit; /* lines that a master or a program can cause */
+	struct fuse_buf buf;	/* libfuse's, for requests */
 	struct stale_open stale_opens[FS_STALE_OPENS];
 	size_t stale_next;
 	uint64_t *interrupts; /* calls that signals have come for, not yet passed on */

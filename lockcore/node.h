@@ -151,9 +151,10 @@ bool node_next_answer(struct node *n, struct moment now, struct node_answer *out
 bool node_next_packet(struct node *n, struct moment now, size_t *master, struct packet *out);
 
 enum node_event_kind {
-	NODE_EVENT_OPENED,  /* a session began; lease_ns */
-	NODE_EVENT_RESUMED, /* a master that was restarted, or another one, has it now; epoch */
-	NODE_EVENT_LAPSED,  /* the lease is lost, and with it `held` names and locks (contract 6.1)
+	NODE_EVENT_OPENED, /* a session began; lease_ns, master */
+	/* A master that was restarted, or another one, has it now; epoch, master. */
+	NODE_EVENT_RESUMED,
+	NODE_EVENT_LAPSED, /* the lease is lost, and with it `held` names and locks (contract 6.1)
 			     */
 	/* The node id's earlier session must end first; lease_ns is its rest. own: it is the one
 	 * that this node itself has lost. */
