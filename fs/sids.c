@@ -11,12 +11,6 @@
 #include "fs/process.h"
 #include "lockcore/moment.h"
 
-/* A process that is gone, and not one that could not be looked at. */
-static bool shows_gone(void)
-{
-	return errno == ENOENT || errno == ESRCH;
-}
-
 pid_t sids_of(pid_t tid)
 {
 	pid_t sid = tid > 0 ? getsid(tid) : 0;
@@ -29,18 +23,27 @@ int64_t sids_start_ns(uint64_t start)
 	return (int64_t)start * (NS_PER_SEC / sysconf(_SC_CLK_TCK));
 }
 
-/* Alive, a program's, and of the session; the last is asked again, since numbers change hands. */
-static bool is_member(pid_t sid, pid_t pid, struct process *out)
+/*
+ * Is it alive, a program's, and of the session? The last is asked again, since numbers change hands.
+ * 0; ESRCH: no; anything else is why that could not be seen.
+ */
+static int is_member(pid_t sid, pid_t pid, struct process *out)
 {
-	return sids_of(pid) == sid && process_read(pid, out) && !out->ended && !out->kernel &&
-	       sids_of(pid) == sid;
+	pid_t of = getsid(pid);
+
+	if (of != sid)
+		return of < 0 ? errno : ESRCH;
+	errno = 0;
+	if (!process_read(pid, out))
+		return errno && errno != ENOENT ? errno : ESRCH;
+	return out->ended || out->kernel || sids_of(pid) != sid ? ESRCH : 0;
 }
 
 bool sids_leader(pid_t sid, uint64_t *start)
 {
 	struct process p;
 
-	if (!is_member(sid, sid, &p))
+	if (is_member(sid, sid, &p))
 		return false;
 	*start = p.start;
 	return true;
@@ -50,14 +53,16 @@ int sids_open(pid_t sid, pid_t member, uint64_t start)
 {
 	int fd = (int)syscall(SYS_pidfd_open, member, 0);
 	struct process p;
+	int err;
 
 	if (fd < 0)
 		return -1;
 	/* Looked at with the process in hand: the number is its own until it ends. */
-	if (is_member(sid, member, &p) && p.start == start)
+	err = is_member(sid, member, &p);
+	if (!err && p.start == start)
 		return fd;
 	close(fd);
-	errno = ESRCH;
+	errno = err ? err : ESRCH;
 	return -1;
 }
 
@@ -76,20 +81,17 @@ static bool look_at(struct sid_look *looks, size_t count, pid_t pid)
 	pid_t sid = getsid(pid);
 	struct sid_look *look;
 	struct process p;
+	int err;
 
 	if (sid < 0)
-		return shows_gone();
+		return errno == ESRCH;
 	look = bsearch(&sid, looks, count, sizeof(*looks), by_sid);
-	if (!look)
-		return true;
-	errno = 0;
-	if (!process_read(pid, &p))
-		return shows_gone();
-	if (p.ended || p.kernel || sids_of(pid) != sid || (look->member && look->start <= p.start))
-		return true;
-	look->member = pid;
-	look->start = p.start;
-	return true;
+	err = look ? is_member(sid, pid, &p) : ESRCH;
+	if (!err && (!look->member || p.start < look->start)) {
+		look->member = pid;
+		look->start = p.start;
+	}
+	return !err || err == ESRCH;
 }
 
 bool sids_look(struct sid_look *looks, size_t count)
@@ -116,15 +118,25 @@ bool sids_look(struct sid_look *looks, size_t count)
 
 /* ---- Can it work here? ---- */
 
+/* A /proc of another PID namespace has another number for us. */
+static bool is_our_proc(void)
+{
+	char text[sizeof("2147483647")] = "";
+	struct process self, first;
+
+	return readlink("/proc/self", text, sizeof(text) - 1) > 0 &&
+	       strtol(text, NULL, 10) == getpid() && process_read(getpid(), &self) &&
+	       process_read(1, &first);
+}
+
 /* Who is not root may not be shown everybody. */
 const char *sids_trouble(void)
 {
-	struct process self, first;
 	int fd;
 
 	if (geteuid() != 0)
 		return "bind=session needs root, who alone sees everybody's processes";
-	if (!process_read(getpid(), &self) || !process_read(1, &first))
+	if (!is_our_proc())
 		return "bind=session needs /proc, of the PID namespace that dlockfs runs in";
 	fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	if (fd < 0)

@@ -307,6 +307,23 @@ case_a_wrong_word_passes_for_none() {
 	grep -q 'bind=process: neither node nor session' "$T/said" || fail "$(cat "$T/said")"
 }
 
+# The numbers of processes in /proc are not those that the daemon is told.
+case_a_strange_proc_passes_for_ours() {
+	mkdir -p "$T/strange"
+	unshare --pid --fork true || return 0
+	unshare --pid --fork "$DLOCKFS" "$URL" "$T/strange" -o node=strange,bind=session \
+		>"$T/said" 2>&1
+	[ $? = 1 ] || fail "it mounts: $(cat "$T/said")"
+	grep -q 'bind=session needs /proc, of the PID namespace' "$T/said" || fail "$(cat "$T/said")"
+	BELOW[strange]='unshare --pid --fork --kill-child'
+	node_start strange
+	mkdir "$T/strange/strange" || fail mkdir
+	bind_is node strange/strange
+	refused 'Operation not supported' set_bind session strange/strange
+	rmdir "$T/strange/strange"
+	node_stop strange
+}
+
 # ---- Other sessions: those with the master ----
 
 # The first try is over (timeo=1) before the master goes on.
