@@ -188,8 +188,6 @@ static void refused(struct sim *s, struct name *n, struct request *r)
 
 	if (r->status == STATUS_EXISTS)
 		explain_existence(s, move ? name_get(s, r->message->name2) : n, r);
-	if (r->message->target && r->message->kind == MESSAGE_UNLINK)
-		return; /* it is not what was to be given up, whatever it is */
 	if (r->status == STATUS_NO_ENTRY && (!ends || sim_epoch(s, r->node) == r->epoch))
 		explain_absence(s, n, r, 0);
 }

@@ -43,7 +43,6 @@ enum act {
 	ACT_INFO, /* who holds it? */
 	ACT_MKDIR,
 	ACT_RMDIR,
-	ACT_GIVE_UP,	 /* as its node does for it, if it is still the one that was made */
 	ACT_LINK,	 /* as the l of the same number */
 	ACT_UNLINK_LINK, /* and that name again */
 	ACT_MOVE,	 /* to another m; whether one is replaced, or it fails, is chance */
@@ -79,7 +78,6 @@ static const struct plan {
 	{'t', {ACT_MAKE, ACT_LINK, ACT_HOLD, ACT_UNLINK_LINK}},
 	{'l', {ACT_LOOKUP, ACT_OPEN, ACT_READ}},
 	{'d', {ACT_MKDIR, ACT_LOOKUP, ACT_HOLD, ACT_RMDIR}},
-	{'d', {ACT_MKDIR, ACT_HOLD, ACT_GIVE_UP, ACT_LOOKUP}},
 	{'d', {ACT_LOOKUP, ACT_LIST}},
 	{'m', {ACT_MAKE, ACT_WRITE, ACT_MOVE, ACT_HOLD, ACT_UNLINK}},
 	{'m', {ACT_LOOKUP, ACT_MOVE, ACT_LOOKUP}},
@@ -97,7 +95,6 @@ struct program {
 	uint64_t token;		 /* of its lock in the plan, 0: none */
 	uint64_t token_instance; /* of the session that has it */
 	bool made;		 /* a lock file that is still to be removed */
-	uint64_t made_by;	 /* the call that made its directory */
 	bool idle;
 	uint64_t writes;
 };
@@ -256,10 +253,6 @@ static void act_on_names(struct sim *s, struct program *p, enum act act)
 		m.handle = p->handle;
 		m.flags = UNLINK_DIR;
 		break;
-	case ACT_GIVE_UP:
-		m.target = p->made_by;
-		m.flags = UNLINK_LET_GO;
-		break;
 	case ACT_UNLINK:
 		/* With the handle, so that the lock file of a successor is left alone. */
 		m.handle = p->handle;
@@ -300,7 +293,6 @@ static void act(struct sim *s, struct program *p, enum act act)
 		return;
 	case ACT_MKDIR:
 	case ACT_RMDIR:
-	case ACT_GIVE_UP:
 	case ACT_UNLINK:
 	case ACT_LINK:
 	case ACT_UNLINK_LINK:
@@ -400,8 +392,6 @@ void program_answered(struct sim *s, struct program *p, struct request *r)
 	if (r->reply && r->reply->attr.ino && r->message->kind != MESSAGE_UNLINK)
 		p->ino = r->reply->attr.ino;
 	p->made |= p->plan->sort == 'e' && r->message->kind == MESSAGE_CREATE && r->handle;
-	if (r->message->kind == MESSAGE_MKDIR)
-		p->made_by = r->call;
 	if (status != STATUS_OK)
 		p->at = PLAN_MAX;
 	else if (r->message->kind == MESSAGE_RENAME)
