@@ -205,6 +205,13 @@ static int start_onloss(struct fs *fs)
 	return onloss_start(fs, &why) < 0 ? cannot(fs->options.mountpoint, why) : 0;
 }
 
+static int start_bind(struct fs *fs)
+{
+	const char *why = NULL;
+
+	return bind_start(fs, &why) < 0 ? cannot(fs->options.mountpoint, why) : 0;
+}
+
 /* A session first: a mount that nobody could use is worse than none. */
 static int start(struct fs *fs)
 {
@@ -213,6 +220,8 @@ static int start(struct fs *fs)
 	if (status)
 		return cannot(fs->options.mountpoint, strerror(-status));
 	status = make_node(fs);
+	if (!status)
+		status = start_bind(fs);
 	if (!status)
 		status = connect_masters(fs);
 	if (!status)
@@ -233,6 +242,7 @@ static void stop(struct fs *fs)
 	fs->mounted = false;
 	stop_notify(fs);
 	onloss_stop(fs);
+	bind_stop(fs);
 	if (fs->node && fs->endpoints[0])
 		fs_serve_until_left(fs);
 	for (size_t i = 0; i < fs->options.master_count; i++)

@@ -33,6 +33,11 @@ static const char help[] =
 	"                  after 85 %, so that they have ended before another node can have it;\n"
 	"                  everybody counts who has a locked file open or has made a lock file,\n"
 	"                  but not processes in other PID namespaces, or process 1 (none)\n"
+	"  -o bind=node|session  when a lock file made here goes, besides being removed: with\n"
+	"                  this node's session with the master; or also when no process of the\n"
+	"                  session (setsid(2)) that made it is left, so that a script that is\n"
+	"                  killed leaves none. Not for locks of daemons that detach by setsid(2)\n"
+	"                  after they have made them (node)\n"
 	"  -o loglevel=error|warning|info|debug  what is logged: to stderr with -f, else to\n"
 	"                  syslog, which systemd's journal takes (info)\n"
 	"  -o OPTION       also those of FUSE: see mount.fuse3(8), and those that fstab(5) has\n"
@@ -44,7 +49,7 @@ static const char help[] =
 /* What fuse_opt_parse fills; texts are checked afterwards, so that errors can name them. */
 struct raw {
 	struct options *o;
-	char *node, *idle, *timeo, *ttl, *inotify, *onloss, *loglevel;
+	char *node, *idle, *timeo, *ttl, *inotify, *onloss, *bind, *loglevel;
 	int foreground, help, version, remount;
 	char *extra; /* an argument too many, or an option nobody knows */
 };
@@ -55,13 +60,21 @@ struct raw {
 	}
 
 static const struct fuse_opt specs[] = {
-	OPT("node=%s", node),	  OPT("idle=%s", idle),
-	OPT("timeo=%s", timeo),	  OPT("ttl=%s", ttl),
-	OPT("-f", foreground),	  OPT("--help", help),
-	OPT("-h", help),	  OPT("--version", version),
-	OPT("-V", version),	  OPT("inotify=%s", inotify),
-	OPT("onloss=%s", onloss), OPT("loglevel=%s", loglevel),
-	OPT("remount", remount),  FUSE_OPT_END,
+	OPT("node=%s", node),
+	OPT("idle=%s", idle),
+	OPT("timeo=%s", timeo),
+	OPT("ttl=%s", ttl),
+	OPT("-f", foreground),
+	OPT("--help", help),
+	OPT("-h", help),
+	OPT("--version", version),
+	OPT("-V", version),
+	OPT("inotify=%s", inotify),
+	OPT("onloss=%s", onloss),
+	OPT("bind=%s", bind),
+	OPT("loglevel=%s", loglevel),
+	OPT("remount", remount),
+	FUSE_OPT_END,
 };
 
 static int bad_usage(const char *what, const char *on, const char *why)
@@ -158,6 +171,14 @@ static int take_onloss(struct options *o, const char *what)
 	return -1;
 }
 
+static int take_bind(struct options *o, const char *what)
+{
+	if (what && strcmp(what, "node") != 0 && strcmp(what, "session") != 0)
+		return bad_usage("-o bind=", what, "neither node nor session");
+	o->bind_session = what && !strcmp(what, "session");
+	return -1;
+}
+
 static int check(struct options *o, const struct raw *raw)
 {
 	int status = -1;
@@ -187,6 +208,8 @@ static int check(struct options *o, const struct raw *raw)
 		status = take_inotify(o, raw->inotify);
 	if (status < 0)
 		status = take_onloss(o, raw->onloss);
+	if (status < 0)
+		status = take_bind(o, raw->bind);
 	if (status < 0 && raw->timeo && !o->timeo_ns)
 		status = bad_usage("-o timeo=", raw->timeo, "must be more than 0");
 	return status;
@@ -219,6 +242,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	free(raw.ttl);
 	free(raw.inotify);
 	free(raw.onloss);
+	free(raw.bind);
 	free(raw.loglevel);
 	return status;
 }

@@ -22,10 +22,11 @@ struct options {
 	char *mountpoint; /* absolute */
 	char node[NODE_ID_MAX_BYTES + 1];
 	int64_t idle_ns;
-	int64_t ttl_ns;	  /* 0: none */
-	int64_t timeo_ns; /* 0: the lease */
-	bool inotify_all; /* tell of what other nodes make, and not only of what they remove */
-	bool onloss_kill; /* stop the holders before the lease ends (contract 6.2) */
+	int64_t ttl_ns;	   /* 0: none */
+	int64_t timeo_ns;  /* 0: the lease */
+	bool inotify_all;  /* tell of what other nodes make, and not only of what they remove */
+	bool onloss_kill;  /* stop the holders before the lease ends (contract 6.2) */
+	bool bind_session; /* held names end with their maker's session, too */
 	bool foreground;
 	struct helper helper;
 	struct fuse_args fuse; /* what is left, for libfuse */

@@ -16,7 +16,7 @@
 /* How long a mount waits for a first session where nobody answers, if timeo= does not say. */
 #define START_NS (10 * NS_PER_SEC)
 
-enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ONLOSS, FD_ENDPOINTS };
+enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ONLOSS, FD_BIND, FD_ENDPOINTS };
 
 /* ---- Inputs ---- */
 
@@ -139,6 +139,7 @@ static unsigned drain(struct fs *fs)
 	struct node_event event;
 	unsigned events = 0;
 
+	bind_turn(fs);
 	node_tick(fs->node, loop_now());
 	while (node_next_answer(fs->node, loop_now(), &answer))
 		fs_answer(fs, &answer);
@@ -151,6 +152,8 @@ static unsigned drain(struct fs *fs)
 	}
 	while (node_next_event(fs->node, &event)) {
 		report(fs, &event);
+		if (event.kind == NODE_EVENT_LAPSED)
+			bind_lapsed(fs);
 		if (event.kind == NODE_EVENT_SILENT)
 			endpoint_redial(fs->endpoints[event.master]);
 		events |= 1u << event.kind;
@@ -164,8 +167,10 @@ static unsigned drain(struct fs *fs)
 static int64_t deadline(const struct fs *fs, int64_t until_ns)
 {
 	int64_t at = node_deadline(fs->node), onloss_at = onloss_deadline(fs);
+	int64_t bind_at = bind_deadline(fs);
 
 	at = at < onloss_at ? at : onloss_at;
+	at = at < bind_at ? at : bind_at;
 	return at < until_ns ? at : until_ns;
 }
 
@@ -186,6 +191,7 @@ static unsigned turn(struct fs *fs, int64_t until_ns, int *sig)
 	fds[FD_TIMER] = (struct pollfd){.fd = fs->loop.timer_fd, .events = POLLIN};
 	fds[FD_SIGNAL] = (struct pollfd){.fd = fs->loop.signal_fd, .events = POLLIN};
 	fds[FD_ONLOSS] = (struct pollfd){.fd = onloss_fd(fs), .events = POLLIN};
+	fds[FD_BIND] = (struct pollfd){.fd = bind_fd(fs), .events = POLLIN};
 	for (size_t i = 0; i < fs->options.master_count; i++)
 		fds[FD_ENDPOINTS + i] = (struct pollfd){
 			.fd = fs->endpoints[i] ? endpoint_fd(fs->endpoints[i]) : -1,
