@@ -158,6 +158,16 @@ bool vigil_next(struct vigil *v, pid_t *sid, int64_t *before_ns)
 	return true;
 }
 
+size_t vigil_count(struct vigil *v)
+{
+	size_t count;
+
+	pthread_mutex_lock(&v->mutex);
+	count = HASH_COUNT(v->watched);
+	pthread_mutex_unlock(&v->mutex);
+	return count;
+}
+
 /* ---- A look ---- */
 
 /* What came of it for one session. */
