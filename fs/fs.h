@@ -18,7 +18,7 @@
  *	fence.c     a thread that stops them: holders.c finds them, in what process.c reads
  *	makers.c    which processes made held names
  *	bind.c      names that end with their maker's session: holdings.c has them, vigil.c is a thread
- *	            that watches the sessions, in what sids.c reads
+ *	            that watches the sessions, verdicts.c says which live, by what sids.c reads
  *	notify.c    a thread that makes the kernel tell inotify(7) of what other nodes did
  *	own.c       the requests that this thread causes, answered from memory
  *	errors.c    the one table of errno

@@ -15,7 +15,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#include "fs/sids.h"
+#include "fs/verdicts.h"
 #include "transport/loop.h"
 
 #define EVENTS_MAX 64 /* taken from epoll at a time */
@@ -158,30 +158,24 @@ bool vigil_next(struct vigil *v, pid_t *sid, int64_t *before_ns)
 	return true;
 }
 
+size_t vigil_count(struct vigil *v)
+{
+	size_t count;
+
+	pthread_mutex_lock(&v->mutex);
+	count = HASH_COUNT(v->watched);
+	pthread_mutex_unlock(&v->mutex);
+	return count;
+}
+
 /* ---- A look ---- */
 
-/* What came of it for one session. */
-struct verdict {
-	struct sid_look look; /* the first, so that there is an array of them for sids_look */
-	int64_t since_ns;
-	int64_t before_ns; /* 0: no report */
-	int pidfd;	   /* -1: none could be had, */
-	int err;	   /* for this reason; ESRCH: it has ended meanwhile */
-};
-
-/* The thread's work on those that are to be looked for; in ascending order. */
+/* The thread's work on those that are to be looked for. */
 struct round {
 	struct verdict *verdicts;
-	struct sid_look *looks; /* those of them that are sought in /proc */
+	struct sid_look *looks; /* room for them */
 	size_t count;
 };
-
-static int by_sid(const void *a, const void *b)
-{
-	pid_t x = ((const struct verdict *)a)->look.sid, y = ((const struct verdict *)b)->look.sid;
-
-	return x < y ? -1 : x > y;
-}
 
 static bool is_due(const struct watched *w, int64_t now_ns)
 {
@@ -200,78 +194,9 @@ static bool begin_round(struct vigil *v, int64_t now_ns, struct round *r)
 			    .looks = calloc(room + 1, sizeof(*r->looks))};
 	for (w = v->watched; r->verdicts && r->looks && w; w = w->hh.next)
 		if (is_due(w, now_ns))
-			r->verdicts[r->count++] = (struct verdict){
-				.look = {.sid = w->sid}, .since_ns = w->since_ns, .pidfd = -1};
+			r->verdicts[r->count++] = verdict_on(w->sid, w->since_ns);
 	pthread_mutex_unlock(&v->mutex);
-	if (r->count)
-		qsort(r->verdicts, r->count, sizeof(*r->verdicts), by_sid);
 	return r->verdicts && r->looks;
-}
-
-/* The process that was found is to be watched. */
-static void take_in_hand(struct verdict *verdict, const struct sid_look *look)
-{
-	uint64_t leader;
-
-	verdict->look = *look;
-	if (sids_leader(look->sid, &leader) && sids_start_ns(leader) > verdict->since_ns) {
-		verdict->before_ns = sids_start_ns(leader); /* of a session that came later */
-		return;
-	}
-	verdict->pidfd = sids_open(look->sid, look->member, look->start);
-	verdict->err = verdict->pidfd < 0 ? errno : 0;
-}
-
-/* The leader, who mostly is the one that lives longest, is found without a look at all the others. */
-static void look_for_leaders(struct round *r)
-{
-	for (size_t i = 0; i < r->count; i++) {
-		struct sid_look look = r->verdicts[i].look;
-
-		look.member = look.sid;
-		if (sids_leader(look.sid, &look.start))
-			take_in_hand(&r->verdicts[i], &look);
-	}
-}
-
-/* Fills in r->looks with those of whom nobody was found. */
-static size_t sought(struct round *r)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < r->count; i++)
-		if (!r->verdicts[i].look.member)
-			r->looks[count++] = r->verdicts[i].look;
-	return count;
-}
-
-static void take_found(struct round *r, size_t count)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		while (r->verdicts[at].look.sid != r->looks[i].sid)
-			at++;
-		if (r->looks[i].member)
-			take_in_hand(&r->verdicts[at], &r->looks[i]);
-	}
-}
-
-/* Two looks (sids.h), the second for those of whom the first has found nobody. */
-static void look_for_members(struct round *r)
-{
-	int64_t began_ns = loop_now().boot_ns;
-	size_t count = sought(r);
-
-	for (int i = 0; i < 2 && count; i++) {
-		if (!sids_look(r->looks, count))
-			return;
-		take_found(r, count);
-		count = sought(r);
-	}
-	for (size_t i = 0; count && i < r->count; i++)
-		if (!r->verdicts[i].look.member)
-			r->verdicts[i].before_ns = began_ns;
 }
 
 static void report(struct vigil *v, struct watched *w, int64_t before_ns)
@@ -296,7 +221,7 @@ static bool watch(struct vigil *v, struct watched *w, int pidfd)
 /* Unwanted meanwhile, it is not there any more. */
 static void conclude(struct vigil *v, struct verdict *verdict, int64_t now_ns)
 {
-	struct watched *w = find(v, verdict->look.sid);
+	struct watched *w = find(v, verdict->sid);
 
 	assert(!w || (w->wanted && w->pidfd < 0));
 	if (w && verdict->before_ns)
@@ -348,8 +273,7 @@ static int64_t look(struct vigil *v)
 	bool done = begin_round(v, loop_now().boot_ns, &r);
 
 	if (done) {
-		look_for_leaders(&r);
-		look_for_members(&r);
+		verdicts_reach(r.verdicts, r.looks, r.count);
 		end_round(v, &r);
 	}
 	free(r.verdicts);

@@ -14,6 +14,7 @@
 #define FS_VIGIL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -49,5 +50,8 @@ int vigil_fd(const struct vigil *v);
  * It is not wanted any more by that; what depends on a later one has to say so again. False: none.
  */
 bool vigil_next(struct vigil *v, pid_t *sid, int64_t *before_ns);
+
+/* Sessions at hand, those included that nobody wants any more and that have not ended yet. */
+size_t vigil_count(struct vigil *v);
 
 #endif

@@ -87,9 +87,12 @@ static void test_who_has_cleaned_up_is_reported(void **state)
 	int64_t before_ns;
 
 	want(*state, &l);
+	expect_no_report(*state); /* by now it is watched */
 	vigil_unwant(*state, l.pid);
+	assert_int_equal(vigil_count(*state), 1);
 	end(&l);
 	expect_no_report(*state);
+	assert_int_equal(vigil_count(*state), 0);
 	want(*state, &again);
 	vigil_unwant(*state, again.pid);
 	want(*state, &again);
