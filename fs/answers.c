@@ -268,6 +268,7 @@ void fs_answer(struct fs *fs, const struct node_answer *answer)
 		remember_stale(fs, a);
 	if (answer->status == STATUS_OK)
 		onloss_made(fs, a);
+	bind_answered(fs, a, answer);
 	if (a->flush)
 		onloss_flushed(fs, a);
 	if (!a->req) {

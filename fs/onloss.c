@@ -165,7 +165,8 @@ void onloss_makes(struct fs *fs, struct asked *a, const struct message *m)
 
 void onloss_made(struct fs *fs, const struct asked *a)
 {
-	if (a->maker && !makers_note(fs->onloss.makers, a->maker))
+	if (a->maker && !makers_note(fs->onloss.makers, a->maker) &&
+	    log_allows(&fs->limit, loop_now().boot_ns))
 		log_warning("process %d has made a held name and could not be noted: onloss=kill "
 			    "will not stop it",
 			    (int)a->maker);

@@ -136,6 +136,17 @@ bool master_next_event(struct master *m, struct master_event *out);
 
 /* ---- Looking ---- */
 
+/* What it is to the cluster, for people. */
+enum master_role {
+	MASTER_ROLE_WAITS,     /* it has not learned yet who leads: for the store */
+	MASTER_ROLE_STANDS_BY, /* another master leads, or did until just now */
+	MASTER_ROLE_RESTORES,  /* it has taken over, and nodes reclaim what they hold */
+	MASTER_ROLE_LEADS,
+	MASTER_ROLE_ENDS,
+};
+
+/* *epoch: the leader's, which may be this master. */
+enum master_role master_role(const struct master *m, uint64_t *epoch);
 bool master_is_serving(const struct master *m);
 uint64_t master_epoch(const struct master *m); /* 0: does not lead */
 /* NULL while it does not lead; for tests and figures. */

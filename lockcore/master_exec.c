@@ -303,6 +303,16 @@ static void exec_write(struct master *m, struct session *s, const struct message
 	reply_changed(m, s, msg, &r, status);
 }
 
+static void exec_let_go(struct master *m, struct session *s, const struct message *msg,
+			struct moment now)
+{
+	struct message r = {0};
+	enum status status = table_let_go(m->table, msg->parent, msg->name, s->instance,
+					  msg->target, now, &r.attr);
+
+	reply_changed(m, s, msg, &r, status);
+}
+
 static void exec_unlink(struct master *m, struct session *s, const struct message *msg,
 			struct moment now)
 {
@@ -318,7 +328,10 @@ static void exec_unlink(struct master *m, struct session *s, const struct messag
 		if (status == STATUS_OK)
 			lost_name(m, s, &r.attr, &r);
 	}
-	reply(m, s, msg, &r, status);
+	if (status == STATUS_NOT_EMPTY && msg->target && (msg->flags & UNLINK_LET_GO))
+		exec_let_go(m, s, msg, now);
+	else
+		reply(m, s, msg, &r, status);
 }
 
 static void exec_readdir(struct master *m, struct session *s, const struct message *msg)

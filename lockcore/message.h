@@ -101,7 +101,8 @@ enum message_kind {
 	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND, OPEN_UNPRIVILEGED),
 			    data, version */
 	/* parent, name; flags: UNLINK_DIR for rmdir; token: the highest the node knew at the first
-	   try; target: 0, or only if made by this req (undo); known, uid (who asks), flags: KNOWN_ANY */
+	   try; target: 0, or only if made by this req (undo; flags: UNLINK_LET_GO); known, uid (who
+	   asks), flags: KNOWN_ANY */
 	MESSAGE_UNLINK,
 	MESSAGE_MKDIR,	 /* parent, name, mode, uid, gid, pid, command, ttl_ns */
 	MESSAGE_SYMLINK, /* the same, data: what it points to */
@@ -131,8 +132,9 @@ enum message_kind {
 	/* master to node */
 	MESSAGE_REPLY,	  /* req, status, and by request: attr, start, token (of the lock, or of the
 			  name looked up), since_ns, data, entries, lock, pid, parent, links; flags
-			  (REPLY_*). GETINFO: holders (the newest first), token, lock (mode), length
-			  (waiting requests), keeper, lease_ns (how long that keeps the name), ttl_ns */
+			  (REPLY_*). GETINFO: attr, holders (the newest first), token, lock (mode),
+			  length (waiting requests), keeper, lease_ns (how long that keeps the name),
+			  ttl_ns */
 	MESSAGE_QUEUED,	  /* req, ticket: the lock request waits; its REPLY comes later */
 	MESSAGE_VOUCH,	  /* as RECLAIM_FILE: keep this record from now on */
 	MESSAGE_FORGET,	  /* ino: the file is gone everywhere, drop its record */
@@ -172,6 +174,11 @@ enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 #define WATCH_ALL      0x20000u /* SEEN: the session is to hear of what others make, too */
 #define UNLINK_DIR     0x1000u	/* rmdir(2) */
 #define MOVE_NOREPLACE 0x2000u	/* RENAME: the new name must be free */
+/*
+ * UNLINK with a target: a directory with names in it is no longer held instead, and goes when it is
+ * empty, as at the end of its holder's session. The reply is that of a change then (REPLY_LINKS).
+ */
+#define UNLINK_LET_GO 0x400000u
 /*
  * UNLINK, RENAME: `known` or `known2` is not what the asker insists on. Whatever the name stands for
  * may lose it, if the sticky bit lets uid take it away.

@@ -174,6 +174,7 @@ static void begin_epoch(struct node *n, uint64_t epoch, struct moment now)
 			     .kind = resumed ? NODE_EVENT_RESUMED : NODE_EVENT_OPENED,
 			     .lease_ns = n->lease_ns,
 			     .epoch = epoch,
+			     .master = n->master,
 		     });
 }
 

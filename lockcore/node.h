@@ -155,9 +155,10 @@ bool node_next_answer(struct node *n, struct moment now, struct node_answer *out
 bool node_next_packet(struct node *n, struct moment now, size_t *master, struct packet *out);
 
 enum node_event_kind {
-	NODE_EVENT_OPENED,  /* a session began; lease_ns */
-	NODE_EVENT_RESUMED, /* a master that was restarted, or another one, has it now; epoch */
-	NODE_EVENT_LAPSED,  /* the lease is lost, and with it `held` names and locks (contract 6.1)
+	NODE_EVENT_OPENED, /* a session began; lease_ns, master */
+	/* A master that was restarted, or another one, has it now; epoch, master. */
+	NODE_EVENT_RESUMED,
+	NODE_EVENT_LAPSED, /* the lease is lost, and with it `held` names and locks (contract 6.1)
 			     */
 	/* The node id's earlier session must end first; lease_ns is its rest. own: it is the one
 	 * that this node itself has lost. */
@@ -255,6 +256,18 @@ struct node_held {
 
 /* Fills in up to max of them. Returns how many there are. */
 size_t node_held(const struct node *n, struct node_held *out, size_t max);
+
+/* ---- Giving names up before the session does ---- */
+
+/*
+ * The numbers of the calls (node_submit) that made the names of the file which this session holds,
+ * as far as its record knows: another node may have taken some of them away. Returns how many.
+ *
+ * An UNLINK with such a number as its target, the name's parent and name, and UNLINK_LET_GO gives the
+ * name up if it is still that one: STATUS_NO_ENTRY if not. It is nobody's request, so the kernel is
+ * told by a notice. Answered STATUS_NO_MASTER it is done still, unless the lease ends first.
+ */
+size_t node_held_names(struct node *n, uint64_t ino, uint64_t calls[LINKS_MAX]);
 
 /* ---- Looking ---- */
 

@@ -240,6 +240,10 @@ void kept_apply(struct node *n, const struct message *request, const struct mess
 	case MESSAGE_RENAME:
 		apply_change(n, request, reply);
 		break;
+	case MESSAGE_UNLINK: /* of a directory that was let go, and not removed */
+		if (reply->flags & REPLY_LINKS)
+			apply_change(n, request, reply);
+		break;
 	case MESSAGE_LOCK:
 		kept_apply_lock(n, request, reply);
 		break;
@@ -407,6 +411,17 @@ void kept_reclaim(struct node *n)
 size_t kept_names(const struct kept *k)
 {
 	return k->names && k->attr.nlink ? k->names->count : 0;
+}
+
+size_t node_held_names(struct node *n, uint64_t ino, uint64_t calls[LINKS_MAX])
+{
+	const struct kept *k = kept_find(n, ino);
+	size_t count = 0;
+
+	for (size_t i = 0; k && i < kept_names(k) && count < LINKS_MAX; i++)
+		if (k->names->links[i].holder == n->instance)
+			calls[count++] = k->names->links[i].maker_req;
+	return count;
 }
 
 size_t kept_held(const struct kept *k, uint64_t instance)

@@ -126,6 +126,12 @@ enum status table_expect(struct table *t, uint64_t parent, const char *name, uin
 enum status table_unlink(struct table *t, uint64_t parent, const char *name, bool dir,
 			 uint64_t client, uint64_t only_req, struct moment now, struct attr *out);
 /*
+ * The directory that this request of that client made has names in it (table_unlink said so): it is
+ * no longer held, and goes when it is empty.
+ */
+enum status table_let_go(struct table *t, uint64_t parent, const char *name, uint64_t client,
+			 uint64_t req, struct moment now, struct attr *out);
+/*
  * Up to max entries of a directory after the cookie, in the order of their making, *count of them.
  * Names point into the table until the next call. *end: nothing follows. A name that exists during
  * the whole of several calls is listed exactly once.

@@ -73,6 +73,7 @@ nowhere_but '<pb' 'transport/.*' "nanopb is known in transport/ alone"
 nowhere_but '"wire\.pb\.h"' 'transport/.*' "the messages as sent are known in transport/ alone"
 nowhere_but '<sqlite3\.h>' 'master/store_sqlite.*|tests/(test_store[a-z_]*|store_place)\.[ch]' \
 	"SQLite is known to its store alone"
+nowhere_but '<systemd/' 'master/service\.c' "systemd is known in one place"
 nowhere_but '<(curl/curl|jansson)\.h>' 'master/(store_)?etcd.*|tests/[a-z_/]*etcd[a-z_]*\.[ch]' \
 	"etcd's HTTP and JSON are known to its store alone"
 exit $failed
