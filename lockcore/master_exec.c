@@ -309,7 +309,10 @@ static void exec_unlink(struct master *m, struct session *s, const struct messag
 	struct message r = {0};
 	enum status status = STATUS_OK;
 
-	if (msg->target || !named_since(m, msg)) {
+	if ((msg->flags & BROKEN) && msg->name &&
+	    table_let_go(m->table, msg->parent, msg->name, s->instance, msg->target, now)) {
+		status = STATUS_NOT_EMPTY;
+	} else if (msg->target || !named_since(m, msg)) {
 		status = msg->target ? STATUS_OK : as_known(m, msg);
 		if (status == STATUS_OK)
 			status = table_unlink(m->table, msg->parent, msg->name ? msg->name : "",
@@ -481,6 +484,12 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 		break;
 	case MESSAGE_GETINFO:
 		exec_getinfo(m, s, msg, now);
+		break;
+	case MESSAGE_BREAK:
+		break_request(m, s, msg, now);
+		break;
+	case MESSAGE_REVOKED:
+		break_revoked(m, s, msg);
 		break;
 	case MESSAGE_LOCK:
 		exec_lock(m, s, msg, now);

@@ -8,6 +8,7 @@
  *	master_send.c     packets
  *	master_grace.c    reclaim and the end of grace
  *	master_exec.c     requests to the table and back
+ *	master_break.c    acquisitions that are taken away from their holders
  *	master_info.c     who holds a file, and for how long
  *	master_vouch.c    which session vouches for which file
  *	master_seen.c     which session is told of which name's end
@@ -105,6 +106,7 @@ struct reply {
 };
 
 struct vouch;
+struct breaking;
 
 struct master {
 	struct master_config config;
@@ -146,6 +148,8 @@ struct master {
 	struct deadlines wakes;
 	struct table *table;
 	struct vouch *vouches;
+	struct breaking *breaks; /* the oldest first */
+	size_t break_count;
 
 	struct reply replies[MASTER_REPLIES_MAX];
 	size_t reply_first, reply_count;
@@ -211,6 +215,16 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 struct table_want exec_want(const struct session *s, const struct message *msg);
 /* Tells those whom a step on the table concerns. */
 void exec_drain(struct master *m);
+
+/* master_break.c */
+/* The request is answered when the acquisition is gone. */
+void break_request(struct master *m, struct session *s, const struct message *msg,
+		   struct moment now);
+/* A node says that nobody there acts under the token any more, and has released it. */
+void break_revoked(struct master *m, struct session *s, const struct message *msg);
+/* The session is freed: it holds nothing and asks for nothing any more. */
+void break_session_gone(struct master *m, const struct session *s);
+void break_free_all(struct master *m);
 
 /* master_info.c */
 /* The answer to GETINFO, in *r, which borrows from *info. */

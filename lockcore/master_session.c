@@ -67,6 +67,7 @@ void session_free(struct master *m, struct session *s)
 	struct message *msg, *next;
 
 	vouch_session_gone(m, s);
+	break_session_gone(m, s);
 	if (s->ready)
 		DL_DELETE2(m->ready, s, ready_prev, ready_next);
 	HASH_DEL(m->sessions, s);

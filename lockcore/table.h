@@ -223,6 +223,25 @@ enum status table_set_ttl(struct table *t, uint64_t ino, int64_t ttl_ns, uint32_
 			  uint32_t uid, struct moment now, struct attr *out);
 int64_t table_ttl(struct table *t, uint64_t ino); /* 0: none, or no such file */
 
+/* ---- Breaking an acquisition (master_internal.h has the rules) ---- */
+
+struct table_acquired {
+	uint64_t client;
+	uint64_t ino;
+	uint64_t handle; /* that a lock was taken through; 0: it is a held name */
+};
+
+/* Who holds the lock or the name that was got under this token? Looks at all of the table. */
+bool table_find_token(const struct table *t, uint64_t token, struct table_acquired *out);
+/* The client's locks that it got under this token, if there are any, are released. */
+void table_release(struct table *t, uint64_t token, uint64_t client);
+/*
+ * A directory that this request of the client made, and that has names in it, is held by nobody from
+ * now on, and stays until it is empty. False: there is none.
+ */
+bool table_let_go(struct table *t, uint64_t parent, const char *name, uint64_t client, uint64_t req,
+		  struct moment now);
+
 /* ---- Life ---- */
 
 /* A client that is about to end waits for nothing any more (protocol rule 9); it keeps what it

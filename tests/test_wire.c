@@ -139,6 +139,7 @@ static struct message full_message(enum message_kind kind)
 		.holders = full_holders,
 		.holder_count = 2,
 		.keeper = KEEPER_MAX,
+		.change = CHANGE_MAX,
 		.since_ns = INT64_MIN + 9,
 		.command = "other\x01"
 			   "command",
@@ -200,6 +201,7 @@ static void assert_same(const struct message *a, const struct message *b)
 	assert_int_equal(x.resume, y.resume);
 	assert_memory_equal(&x.attr, &y.attr, sizeof(x.attr));
 	assert_int_equal(x.keeper, y.keeper);
+	assert_int_equal(x.change, y.change);
 	assert_true(x.since_ns == y.since_ns);
 	assert_string_equal(x.command, y.command);
 }

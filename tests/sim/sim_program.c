@@ -40,7 +40,8 @@ enum act {
 	ACT_TOUCH,
 	ACT_UNLINK,
 	ACT_LIST,
-	ACT_INFO, /* who holds it? */
+	ACT_INFO,  /* who holds it? */
+	ACT_BREAK, /* take it away from him */
 	ACT_MKDIR,
 	ACT_RMDIR,
 	ACT_LINK,	 /* as the l of the same number */
@@ -77,6 +78,11 @@ static const struct plan {
 	{'t', {ACT_LOOKUP, ACT_TOUCH, ACT_LOOKUP}},
 	{'t', {ACT_MAKE, ACT_LINK, ACT_HOLD, ACT_UNLINK_LINK}},
 	{'l', {ACT_LOOKUP, ACT_OPEN, ACT_READ}},
+	{'e', {ACT_LOOKUP, ACT_INFO, ACT_BREAK, ACT_LOOKUP}},
+	{'f', {ACT_LOOKUP, ACT_INFO, ACT_BREAK, ACT_INFO, ACT_BREAK}},
+	{'k', {ACT_MAKE, ACT_INFO, ACT_BREAK, ACT_EXCLUSIVE, ACT_INFO, ACT_BREAK}},
+	{'l', {ACT_LOOKUP, ACT_INFO, ACT_BREAK}},
+	{'d', {ACT_LOOKUP, ACT_INFO, ACT_BREAK}},
 	{'d', {ACT_MKDIR, ACT_LOOKUP, ACT_HOLD, ACT_RMDIR}},
 	{'d', {ACT_LOOKUP, ACT_LIST}},
 	{'m', {ACT_MAKE, ACT_WRITE, ACT_MOVE, ACT_HOLD, ACT_UNLINK}},
@@ -94,6 +100,7 @@ struct program {
 	struct request *request; /* under way */
 	uint64_t token;		 /* of its lock in the plan, 0: none */
 	uint64_t token_instance; /* of the session that has it */
+	uint64_t told;		 /* the token that INFO told */
 	bool made;		 /* a lock file that is still to be removed */
 	bool idle;
 	uint64_t writes;
@@ -122,7 +129,7 @@ static void finish_plan(struct sim *s, struct program *p)
 		sim_trace(s, "node %zu closes %lu", p->node, (unsigned long)p->handle);
 		sim_node_loop(s, p->node);
 	}
-	p->handle = p->ino = p->token = 0;
+	p->handle = p->ino = p->token = p->told = 0;
 	p->made = false;
 	p->plan = NULL;
 	if (s->programs_stop)
@@ -325,6 +332,9 @@ static void act(struct sim *s, struct program *p, enum act act)
 	case ACT_INFO:
 		m.kind = MESSAGE_GETINFO;
 		break;
+	case ACT_BREAK:
+		m = (struct message){.kind = MESSAGE_BREAK, .token = p->told ? p->told : 1};
+		break;
 	case ACT_HOLD:
 	case ACT_LONG:
 	case ACT_END:
@@ -372,6 +382,8 @@ static void check_token(struct sim *s, struct program *p, const struct request *
 {
 	uint64_t instance = node_instance(s->nodes[p->node].node);
 
+	if (r->message->kind == MESSAGE_GETINFO)
+		p->told = r->reply->token;
 	if (r->message->kind == MESSAGE_LOCK && r->message->lock_kind == LOCK_FLOCK) {
 		p->token = r->reply->token;
 		p->token_instance = instance;
@@ -392,7 +404,9 @@ void program_answered(struct sim *s, struct program *p, struct request *r)
 	if (r->reply && r->reply->attr.ino && r->message->kind != MESSAGE_UNLINK)
 		p->ino = r->reply->attr.ino;
 	p->made |= p->plan->sort == 'e' && r->message->kind == MESSAGE_CREATE && r->handle;
-	if (status != STATUS_OK)
+	if (r->message->kind == MESSAGE_BREAK)
+		break_answered(s, r);
+	else if (status != STATUS_OK)
 		p->at = PLAN_MAX;
 	else if (r->message->kind == MESSAGE_RENAME)
 		memcpy(p->name, p->other, sizeof(p->name));
