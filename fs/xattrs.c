@@ -43,6 +43,8 @@ void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	enum xattr xattr = xattr_find(name);
 
+	if (control_refuses(req, ino, is_user(name) ? ENODATA : EOPNOTSUPP))
+		return;
 	if (xattr != XATTR_END)
 		ask_info(req, ino, xattr, size);
 	else
@@ -51,6 +53,8 @@ void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 
 void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
+	if (control_lists_none(req, ino, size))
+		return;
 	ask_info(req, ino, XATTR_END, size);
 }
 
@@ -97,6 +101,8 @@ void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	enum xattr xattr = xattr_find(name);
 	int64_t ttl_ns;
 
+	if (control_refuses(req, ino, EOPNOTSUPP))
+		return;
 	if (xattr == XATTR_END)
 		fuse_reply_err(req, EOPNOTSUPP);
 	else if (xattr != XATTR_TTL)
@@ -113,6 +119,8 @@ void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	enum xattr xattr = xattr_find(name);
 
+	if (control_refuses(req, ino, is_user(name) ? ENODATA : EOPNOTSUPP))
+		return;
 	if (xattr == XATTR_TTL)
 		ask_ttl(req, ino, 0, TTL_REPLACE);
 	else if (xattr != XATTR_END)

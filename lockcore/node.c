@@ -39,6 +39,7 @@ void node_free(struct node *n)
 	node_calls_free(n);
 	kept_free(n);
 	revokes_free(n);
+	changes_free(n);
 	times_free(n);
 	sight_free(n);
 	channel_deinit(&n->channel);
@@ -127,6 +128,7 @@ void node_lapse(struct node *n, struct moment now)
 
 void node_check_belief(struct node *n, struct moment now)
 {
+	n->now_ns = now.boot_ns;
 	if (n->state == NODE_OPEN && (n->doomed || now.boot_ns >= n->belief_ns))
 		node_lapse(n, now);
 }
@@ -169,6 +171,7 @@ static void begin_epoch(struct node *n, uint64_t epoch, struct moment now)
 	if (resumed)
 		times_reclaim(n);
 	sight_begin(n);
+	changes_begin(n);
 	node_calls_start(n);
 	node_tell(n, (struct node_event){
 			     .kind = resumed ? NODE_EVENT_RESUMED : NODE_EVENT_OPENED,
@@ -308,6 +311,9 @@ static void on_ordered(struct node *n, struct message **slot, struct moment now)
 		break;
 	case MESSAGE_APPEARED:
 		sight_appeared(n, m);
+		break;
+	case MESSAGE_CHANGE:
+		changes_take(n, slot);
 		break;
 	case MESSAGE_REVOKE:
 		revoke_begin(n, m, now);

@@ -11,6 +11,7 @@
  *	while (node_next_packet(n, now, &master, &packet)) …   to the transport
  *	while (node_next_event(n, &event)) …   to the log
  *	while ((notice = node_next_notice(n))) …   to whoever watches directories
+ *	while (node_next_change(n, &change)) …   to whoever watches acquisitions
  *	while (node_next_revoke(n, &revoke)) …   stop who acts under it, then node_revoked
  *
  * The session, and who may believe what (protocol.md rules 11 to 15; TS is the lease):
@@ -253,6 +254,24 @@ struct node_held {
 /* Fills in up to max of them. Returns how many there are. */
 size_t node_held(const struct node *n, struct node_held *out, size_t max);
 
+/* ---- What becomes of acquisitions in the cluster, for who watches ---- */
+
+/*
+ * A MESSAGE_WATCH with WATCH_CHANGES, submitted as any request, begins it: whatever comes after its
+ * answer is told, in order. It goes on over masters and sessions, with CHANGE_MISSED wherever
+ * something may have been missed, until node_unwatch.
+ */
+#define NODE_CHANGES_MAX 4096 /* not yet drained; further ones are missed */
+
+struct node_change {
+	enum change_kind change;
+	uint64_t missed;	     /* CHANGE_MISSED: at least so many */
+	const struct surveyed *what; /* else: whose; the node's until the next call */
+};
+
+bool node_next_change(struct node *n, struct node_change *out);
+void node_unwatch(struct node *n, struct moment now);
+
 /* ---- An acquisition of this node is broken (contract 7) ---- */
 
 /*
@@ -295,5 +314,18 @@ uint64_t node_instance(const struct node *n);
 int64_t node_lease(const struct node *n);
 /* Until when this node believes in its session; 0: it does not. */
 int64_t node_belief_end(const struct node *n);
+/* The highest of a master that has welcomed it; 0: none has. */
+uint64_t node_epoch(const struct node *n);
+/* The link of the session's master; false: there is no session. */
+bool node_master(const struct node *n, size_t *master);
+
+/* What a master is as far as this node has heard; it asks nobody for that. */
+enum node_standing {
+	NODE_MASTER_SILENT,    /* not connected, or it has not answered what it was asked last */
+	NODE_MASTER_STANDS_BY, /* connected; another leads, or none */
+	NODE_MASTER_LEADS,     /* it has the session, and no renewal is overdue */
+};
+
+enum node_standing node_master_standing(const struct node *n, size_t master);
 
 #endif

@@ -10,6 +10,7 @@
  *	node_call.c  the programs' requests and their answers
  *	node_kept.c  what the session keeps: records of files, handles; what is reclaimed
  *	node_locks.c the locks among it
+ *	node_feed.c  what becomes of acquisitions in the cluster
  *	node_revoke.c acquisitions that are broken
  *	node_fence.c when holders are to be stopped, and of what
  *	node_sight.c  the names that its programs have seen, and the notices of their end
@@ -48,6 +49,7 @@ struct call {
 	struct deadline deadline; /* until when it waits for a master or, interrupted, goes on */
 	enum status late;	  /* what the deadline answers */
 	uint64_t instance;	  /* of the session whose reply this is */
+	int64_t since_ns;	  /* of its submission; CLOCK_BOOTTIME */
 	uint64_t ticket;	  /* not 0: a lock request that waits in the master's queue */
 	bool sent;		  /* in the channel of this epoch, or of an earlier one */
 	struct lock_owner *owner; /* LOCK: not answered yet */
@@ -87,6 +89,7 @@ struct kept {
 	uint64_t ino;
 	struct attr attr;
 	struct names *names; /* NULL: none */
+	int64_t named_ns;    /* when their ages were told; CLOCK_BOOTTIME */
 	void *content;	     /* attr.size bytes, if full */
 	bool full;	     /* content is that of attr.version */
 	bool vouched;	     /* the session changed the file once: the record stays until FORGET */
@@ -126,6 +129,7 @@ struct node {
 	uint64_t epoch;		/* of the channel; 0: none yet */
 	uint64_t highest_epoch;
 	uint64_t clock;	      /* the highest heard */
+	int64_t now_ns;	      /* CLOCK_BOOTTIME of the last input */
 	size_t master;	      /* the link of the session */
 	size_t hello_to;      /* the link to say HELLO to next */
 	bool hello_asks;      /* one has been said since "not me" was heard last */
@@ -161,6 +165,11 @@ struct node {
 	struct kept *lost; /* NODE_FENCE_LOST: names and locks that the last session held */
 
 	struct revoke *revokes; /* the oldest first */
+	bool watching;
+	struct message *changes; /* not drained; the oldest first */
+	struct message *change_lent;
+	size_t change_count;
+	uint64_t changes_missed; /* after those */
 
 	struct sight *sights, *dirs, *told, *untold;
 	struct attr root; /* as last known; ino 0: not yet */
@@ -266,6 +275,12 @@ void kept_free(struct node *n);
 /* node_fence.c */
 void fence_tick(struct node *n, struct moment now);
 int64_t fence_deadline(const struct node *n);
+
+/* node_feed.c */
+void changes_asked(struct node *n, const struct message *m); /* a request is submitted */
+void changes_begin(struct node *n);			     /* a session or an epoch begins */
+void changes_take(struct node *n, struct message **slot);    /* takes the slot if it keeps it */
+void changes_free(struct node *n);
 
 /* node_revoke.c */
 void revoke_begin(struct node *n, const struct message *m, struct moment now);

@@ -2,12 +2,12 @@
 /* Acquisitions by their tokens, which one wants for breaking them alone: so it is a search. */
 #include "lockcore/table_internal.h"
 
-static bool find_lock(const struct inode *inode, uint64_t token, struct table_acquired *out)
+static bool is_lock(const struct lockset *set, uint64_t token, struct table_acquired *out)
 {
 	const struct range *held;
 
-	for (int kind = LOCK_FLOCK; inode->locks && kind <= LOCK_RANGE; kind++)
-		DL_FOREACH (inode->locks->granted[kind], held) {
+	for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++)
+		DL_FOREACH (set->granted[kind], held) {
 			if (held->token != token)
 				continue;
 			*out = (struct table_acquired){
@@ -20,26 +20,30 @@ static bool find_lock(const struct inode *inode, uint64_t token, struct table_ac
 	return false;
 }
 
-static bool find_name(const struct inode *inode, uint64_t token, struct table_acquired *out)
+static bool is_name(const struct dentry *d, uint64_t token, struct table_acquired *out)
 {
-	const struct dentry *d;
+	if (d->token != token)
+		return false;
+	assert(d->holder);
+	*out = (struct table_acquired){.client = d->holder->id, .ino = d->inode->ino};
+	return true;
+}
 
-	DL_FOREACH2 (inode->dentries, d, inode_next) {
-		if (d->token != token || !d->holder)
-			continue;
-		*out = (struct table_acquired){.client = d->holder->id, .ino = inode->ino};
-		return true;
-	}
-	return false;
+static bool is_it(const struct roster_entry *e, uint64_t token, struct table_acquired *out)
+{
+	return e->sort == ROSTER_NAME ? is_name(taken_name(e), token, out)
+				      : is_lock(taken_locks(e), token, out);
 }
 
 bool table_find_token(const struct table *t, uint64_t token, struct table_acquired *out)
 {
-	const struct inode *inode;
+	const struct roster_entry *e;
+	size_t looks = SIZE_MAX;
+	uint64_t cookie = 0;
 
 	assert(!t->restoring && token);
-	for (inode = t->inodes; inode; inode = inode->hh.next)
-		if (find_lock(inode, token, out) || find_name(inode, token, out))
+	while ((e = roster_next(&t->taken, &cookie, &looks)))
+		if (is_it(e, token, out))
 			return true;
 	return false;
 }
@@ -54,6 +58,7 @@ static void release(struct table *t, struct inode *inode, uint64_t token, uint64
 			if (held->token != token || held->client != client)
 				continue;
 			lockset_changed(set, held->kind, held->start, held->end);
+			feed_range(t, CHANGE_BROKEN, held);
 			DL_DELETE(set->granted[kind], held);
 			free(held);
 			t->locks--;
