@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "fs/fs.h"
+#include "fs/survey.h"
 
 #define TEXT_FILE(file_name, with_survey, text_of)                                                 \
 	{                                                                                          \
@@ -22,6 +23,9 @@
 static const struct control_file control_files[] = {
 	TEXT_FILE("status", false, control_status),
 	TEXT_FILE("status.json", false, control_status_json),
+	TEXT_FILE("locks", true, survey_table_locks),
+	TEXT_FILE("waiters", true, survey_table_waiters),
+	TEXT_FILE("locks.json", true, survey_json),
 };
 
 #define FILE_COUNT (sizeof(control_files) / sizeof(*control_files))

@@ -6,9 +6,7 @@
  *	control.c         the directory, and which of its files a request is for
  *	control_text.c    files that are a text made anew for each reader (status, locks, ...)
  *	control_status.c  what this node knows of itself and its masters
- *	survey.c          the locks of the cluster, asked of the master page by page
- *	control_table.c   those as text tables
- *	control_json.c    and as JSON
+ *	control_survey.c  the locks of the cluster, asked of the master page by page (survey.h)
  *
  * None of it is in the cluster's table: its inode numbers are of no epoch, and no request for it goes
  * to the core but those that a file makes itself. A file is an entry of control_files with what it can
@@ -59,11 +57,11 @@ struct control_file {
 		     struct fuse_pollhandle *ph);
 	/*
 	 * Of those that control_text.c opens and reads. Writes a piece of the text, counted from 0, a
-	 * few lines at most; false: there is no such piece. The text of a file with `surveys` set is
+	 * few lines at most. 1; 0: there is no such piece; or -ENOMEM. The text of a file with `surveys` set is
 	 * of the locks of the cluster; for others survey is NULL.
 	 */
 	bool surveys;
-	bool (*text)(const struct fs *fs, const struct survey *survey, size_t piece, FILE *to);
+	int (*text)(const struct fs *fs, const struct survey *survey, size_t piece, FILE *to);
 };
 
 /*
@@ -104,9 +102,26 @@ void control_text_read(fuse_req_t req, const struct control_file *file, size_t s
 void control_text_release(struct fs *fs, const struct control_file *file,
 			  struct fuse_file_info *fi);
 
+/* ---- control_survey.c: who has what ---- */
+
+#define CONTROL_LOCKS_XATTR "user.dlock.locks"
+
+/* Gathers what there is now, for a read of the file's text: control_text_surveyed follows, unless the
+ * request is answered with an error. */
+void control_survey_read(fuse_req_t req, const struct control_file *file, size_t size, off_t off,
+			 struct fuse_file_info *fi);
+/* The attribute of that name of a file: locks.json for this file alone. */
+void control_survey_xattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+/* An answer to SURVEY. Takes a over. */
+void control_survey_answer(struct fs *fs, struct asked *a, const struct node_answer *answer);
+
+/* The text is of this survey from now on, which it takes over; answers the read. */
+void control_text_surveyed(fuse_req_t req, const struct control_file *file, struct survey *survey,
+			   size_t size, off_t off, struct fuse_file_info *fi);
+
 /* ---- The files' texts ---- */
 
-bool control_status(const struct fs *fs, const struct survey *survey, size_t piece, FILE *to);
-bool control_status_json(const struct fs *fs, const struct survey *survey, size_t piece, FILE *to);
+int control_status(const struct fs *fs, const struct survey *survey, size_t piece, FILE *to);
+int control_status_json(const struct fs *fs, const struct survey *survey, size_t piece, FILE *to);
 
 #endif

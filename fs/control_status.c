@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What this node knows of itself and its masters, without asking any of them. */
+#include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <string.h>
 
 #include "fs/control.h"
+#include "fs/escape.h"
 #include "fs/fs.h"
-
-/* As many decimals as a number has, and no more; enough for any that is written here. */
-#define JSON_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(15))
+#include "fs/json_text.h"
 
 static const char *session_of(const struct fs *fs)
 {
@@ -48,30 +47,34 @@ static void write_masters(const struct fs *fs, FILE *to)
 	size_t width = strlen("MASTER");
 
 	for (size_t i = 0; i < fs->options.master_count; i++)
-		if (strlen(fs->options.masters[i]) > width)
-			width = strlen(fs->options.masters[i]);
+		if (escape_width(fs->options.masters[i]) > width)
+			width = escape_width(fs->options.masters[i]);
 	fprintf(to, "\n%-*s STATE\n", (int)width, "MASTER");
-	for (size_t i = 0; i < fs->options.master_count; i++)
-		fprintf(to, "%-*s %s\n", (int)width, fs->options.masters[i],
+	for (size_t i = 0; i < fs->options.master_count; i++) {
+		escape_write(fs->options.masters[i], to);
+		fprintf(to, "%*s %s\n", (int)(width - escape_width(fs->options.masters[i])), "",
 			standings[node_master_standing(fs->node, i)]);
+	}
 }
 
-bool control_status(const struct fs *fs, const struct survey *survey, size_t piece, FILE *to)
+int control_status(const struct fs *fs, const struct survey *survey, size_t piece, FILE *to)
 {
 	const char *master = master_of(fs);
 
 	if (piece)
-		return false;
-	fprintf(to, "node     %s\n", fs->options.node);
-	fprintf(to, "session  %s\n", session_of(fs));
+		return 0;
+	fputs("node     ", to);
+	escape_write(fs->options.node, to);
+	fprintf(to, "\nsession  %s\n", session_of(fs));
 	if (node_lease(fs->node))
 		fprintf(to, "lease    %.4g s, %.1f s left\n", lease_of(fs), left_of(fs));
+	fputs("master   ", to);
+	escape_write(master ? master : "none", to);
 	if (master)
-		fprintf(to, "master   %s, epoch %" PRIu64 "\n", master, node_epoch(fs->node));
-	else
-		fprintf(to, "master   none\n");
+		fprintf(to, ", epoch %" PRIu64, node_epoch(fs->node));
+	fputs("\n", to);
 	write_masters(fs, to);
-	return true;
+	return 1;
 }
 
 /* ---- For programs ---- */
@@ -87,24 +90,26 @@ static json_t *masters_json(const struct fs *fs)
 
 	for (size_t i = 0; i < fs->options.master_count; i++)
 		json_array_append_new(
-			masters, json_pack("{s:s, s:s}", "url", fs->options.masters[i], "state",
-					   standings[node_master_standing(fs->node, i)]));
+			masters, json_pack("{s:o, s:s}", "url", json_text(fs->options.masters[i]),
+					   "state", standings[node_master_standing(fs->node, i)]));
 	return masters;
 }
 
-bool control_status_json(const struct fs *fs, const struct survey *survey, size_t piece, FILE *to)
+int control_status_json(const struct fs *fs, const struct survey *survey, size_t piece, FILE *to)
 {
+	const char *master = master_of(fs);
 	json_t *status;
+	bool failed;
 
 	if (piece)
-		return false;
-	status = json_pack("{s:i, s:s, s:s, s:f, s:f, s:I, s:s?, s:o}", "version", 1, "node",
-			   fs->options.node, "session", node_is_open(fs->node) ? "live" : "none",
-			   "lease", lease_of(fs), "left", left_of(fs), "epoch",
-			   (json_int_t)node_epoch(fs->node), "master", master_of(fs), "masters",
-			   masters_json(fs));
-	json_dumpf(status, to, JSON_FLAGS);
+		return 0;
+	status = json_pack("{s:i, s:o, s:s, s:f, s:f, s:I, s:o, s:o}", "version", 1, "node",
+			   json_text(fs->options.node), "session",
+			   node_is_open(fs->node) ? "live" : "none", "lease", lease_of(fs), "left",
+			   left_of(fs), "epoch", (json_int_t)node_epoch(fs->node), "master",
+			   master ? json_text(master) : json_null(), "masters", masters_json(fs));
+	failed = json_dumpf(status, to, JSON_TEXT_FLAGS) != 0;
 	fputc('\n', to);
 	json_decref(status);
-	return true;
+	return failed ? -ENOMEM : 1;
 }

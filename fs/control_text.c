@@ -10,6 +10,7 @@
 
 #include "fs/control.h"
 #include "fs/fs.h"
+#include "fs/survey.h"
 
 /* An open description. */
 struct text {
@@ -17,6 +18,7 @@ struct text {
 	size_t len;
 	size_t pieces; /* written */
 	bool ended;
+	struct survey *survey; /* what it is of; NULL: nothing, or it has ended */
 };
 
 /* Of all open descriptions. There is one thread. */
@@ -32,6 +34,7 @@ static void drop(struct text *text)
 {
 	texts_bytes -= text->len;
 	free(text->bytes);
+	survey_free(text->survey);
 	*text = (struct text){0};
 }
 
@@ -85,15 +88,22 @@ static bool write_until(struct text *text, const struct control_file *file, cons
 	char *bytes = NULL;
 	size_t len = 0;
 	FILE *to = open_memstream(&bytes, &len);
+	int more = 1;
 	bool ok;
 
 	if (!to)
 		return false;
-	while (!text->ended && text->len + (size_t)ftell(to) < end)
-		text->ended = !file->text(fs, NULL, text->pieces++, to);
-	ok = !ferror(to);
+	while (!text->ended && more > 0 && text->len + (size_t)ftell(to) < end) {
+		more = file->text(fs, text->survey, text->pieces++, to);
+		text->ended = more == 0;
+	}
+	ok = more >= 0 && !ferror(to);
 	ok = fclose(to) == 0 && ok && append(text, bytes, len);
 	free(bytes);
+	if (text->ended) {
+		survey_free(text->survey);
+		text->survey = NULL;
+	}
 	return ok;
 }
 
@@ -116,7 +126,21 @@ void control_text_read(fuse_req_t req, const struct control_file *file, size_t s
 {
 	struct text *text = text_of(fi);
 
+	if (file->surveys && (!off || !text->pieces)) {
+		control_survey_read(req, file, size, off, fi);
+		return;
+	}
 	if (!off)
 		drop(text);
+	reply(req, text, file, size, off);
+}
+
+void control_text_surveyed(fuse_req_t req, const struct control_file *file, struct survey *survey,
+			   size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct text *text = text_of(fi);
+
+	drop(text);
+	text->survey = survey;
 	reply(req, text, file, size, off);
 }

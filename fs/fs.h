@@ -94,6 +94,9 @@ struct asked {
 	struct attr to;
 	pid_t maker;		   /* onloss=kill: who makes a held name by this */
 	struct asked *prev, *next; /* onloss.flushes */
+	struct survey *survey;	   /* SURVEY: what is known so far */
+	const struct control_file
+		*control; /* and the file whose text is read; NULL: an attribute */
 };
 
 /* main.c */

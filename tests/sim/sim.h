@@ -106,6 +106,7 @@ struct sim_config {
 	uint64_t fail_every; /* FAULT_MEMORY: allocations */
 	char sorts[16];	     /* of names that programs are at (sim_program.c); empty: all */
 	size_t names;	     /* of each sort */
+	bool breaks;	     /* locks are broken */
 };
 
 struct sim;
