@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/terminal.h"
@@ -73,6 +74,8 @@ pid_t start_command(const struct job *job, const struct origin *origin, int lock
 	close(said[0]);
 	if (!err)
 		return pid;
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
 	errno = err;
 	return -1;
 }
