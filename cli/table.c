@@ -95,11 +95,10 @@ static void shrink(const struct table *t, size_t widths[], size_t sum, size_t ro
 static void print_cell(const struct table *t, size_t c, const struct cell *cell, size_t width,
 		       size_t gap)
 {
-	char *text = text_dup(cell->text);
+	char *text = text_cut(text_dup(cell->text), width);
 	size_t pad;
 	bool last = c + 1 == t->count, right = t->columns[c].right;
 
-	text_cut(text, width);
 	pad = width - text_width(text);
 	printf("%*s%s%s%s%*s", right ? (int)pad : 0, "", look_on(cell->look), text,
 	       look_off(cell->look), right || last ? 0 : (int)pad, "");

@@ -147,13 +147,13 @@ size_t text_width(const char *text)
 	return sum;
 }
 
-void text_cut(char *text, size_t width)
+char *text_cut(char *text, size_t width)
 {
 	const char *mark = utf8 ? CUT_UTF8 : CUT_ASCII;
 	size_t at = 0, cut = 0, sum = 0, w;
 
 	if (text_width(text) <= width)
-		return;
+		return text;
 	while (text[at]) {
 		size_t n = step(text + at, &w);
 
@@ -163,10 +163,9 @@ void text_cut(char *text, size_t width)
 		at += n;
 		cut = at;
 	}
-	/* What is cut off has a column at least, and may have fewer bytes than the mark. */
-	if (strlen(text + cut) < strlen(mark))
-		mark = CUT_ASCII;
+	text = text_realloc(text, cut + strlen(mark) + 1);
 	strcpy(text + cut, mark);
+	return text;
 }
 
 /* ---- Times ---- */

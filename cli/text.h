@@ -29,8 +29,9 @@ char *text_escape(const char *bytes, size_t len, enum text_as as);
 /* Columns of a terminal that an escaped text takes. */
 size_t text_width(const char *text);
 
-/* Shortens an escaped text to so many columns, at least 1, with a mark at its end. In place. */
-void text_cut(char *text, size_t width);
+/* Shortens an escaped text to so many columns, at least 1, with a mark at its end. Takes it, and
+ * returns what is then to be freed. */
+char *text_cut(char *text, size_t width);
 
 /* A time as people say it: 0.4s, 42s, 3m12s, 2h05m, 3d04h. Negative: 0.0s. */
 void text_span(char out[TEXT_SPAN_BYTES], double seconds);
