@@ -264,6 +264,10 @@ void fs_answer(struct fs *fs, const struct node_answer *answer)
 {
 	struct asked *a = answer->cookie;
 
+	if (answer->kind == MESSAGE_SURVEY) {
+		control_survey_answer(fs, a, answer);
+		return;
+	}
 	if (answer->kind == MESSAGE_OPEN && answer->status == STATUS_STALE)
 		remember_stale(fs, a);
 	if (answer->status == STATUS_OK)

@@ -16,6 +16,7 @@
  *	fence.c     a thread that stops them: holders.c finds them, in what process.c reads
  *	makers.c    which processes made held names
  *	notify.c    a thread that makes the kernel tell inotify(7) of what other nodes did
+ *	control.c   .dlock/, which is answered here and by control_*.c
  *	own.c       the requests that this thread causes, answered from memory
  *	errors.c    the one table of errno
  *
@@ -29,6 +30,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/caller.h"
+#include "fs/control.h"
 #include "fs/dirs.h"
 #include "fs/notify.h"
 #include "fs/onloss.h"
@@ -92,6 +94,9 @@ struct asked {
 	struct attr to;
 	pid_t maker;		   /* onloss=kill: who makes a held name by this */
 	struct asked *prev, *next; /* onloss.flushes */
+	struct survey *survey;	   /* SURVEY: what is known so far */
+	const struct control_file
+		*control; /* and the file whose text is read; NULL: an attribute */
 };
 
 /* main.c */
@@ -143,6 +148,8 @@ void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi);
 void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+
+void fs_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 
 /* locks.c */
 void fs_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock);

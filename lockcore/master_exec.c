@@ -362,7 +362,6 @@ struct table_want exec_want(const struct session *s, const struct message *msg)
 		.pid = msg->pid,
 		.uid = msg->uid,
 		.command = msg->command,
-		.since_ns = msg->since_ns,
 	};
 }
 
@@ -374,7 +373,7 @@ static void exec_lock(struct master *m, struct session *s, const struct message 
 	struct message r = {0};
 	enum status status;
 
-	want.since_ns = now.wall_ns;
+	want.since_ns = now.boot_ns;
 	status = table_lock(m->table, &want, &got);
 
 	if (status == STATUS_OK && got.queued) {
@@ -385,7 +384,7 @@ static void exec_lock(struct master *m, struct session *s, const struct message 
 		return; /* the reply comes with the grant */
 	}
 	r.token = got.token;
-	r.since_ns = got.since_ns;
+	r.age_ns = moment_age_since(got.since_ns, now.boot_ns);
 	reply(m, s, msg, &r, status);
 }
 
@@ -422,6 +421,16 @@ static void exec_getinfo(struct master *m, struct session *s, const struct messa
 	reply(m, s, msg, &r, status);
 }
 
+static void exec_survey(struct master *m, struct session *s, const struct message *msg,
+			struct moment now)
+{
+	struct table_survey survey;
+	struct message r = {0};
+	enum status status = survey_page(m, msg, now, &survey, &r);
+
+	reply(m, s, msg, &r, status);
+}
+
 /* Whoever waits to hear what became of the request hears that it waited until now. */
 static void exec_cancel(struct master *m, struct session *s, const struct message *msg)
 {
@@ -438,6 +447,7 @@ static void exec_cancel(struct master *m, struct session *s, const struct messag
 void exec_request(struct master *m, struct session *s, const struct message *msg, struct moment now)
 {
 	m->clock++;
+	table_now(m->table, now);
 	switch (msg->kind) {
 	case MESSAGE_LOOKUP:
 		exec_lookup(m, s, msg);
@@ -482,6 +492,9 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 	case MESSAGE_GETINFO:
 		exec_getinfo(m, s, msg, now);
 		break;
+	case MESSAGE_SURVEY:
+		exec_survey(m, s, msg, now);
+		break;
 	case MESSAGE_LOCK:
 		exec_lock(m, s, msg, now);
 		break;
@@ -511,7 +524,6 @@ void exec_drain(struct master *m)
 			.kind = MESSAGE_REPLY,
 			.req = grant.req,
 			.token = grant.token,
-			.since_ns = grant.since_ns,
 		};
 
 		if (s)

@@ -10,6 +10,7 @@
  *	master_exec.c     requests to the table and back
  *	master_info.c     who holds a file, and for how long
  *	master_vouch.c    which session vouches for which file
+ *	master_survey.c   all locks of the cluster, a page at a time
  *	master_seen.c     which session is told of which name's end
  */
 #ifndef LOCKCORE_MASTER_INTERNAL_H
@@ -218,6 +219,16 @@ enum status info_get(struct master *m, const struct session *s, const struct mes
 		     struct moment now, struct table_info *info, struct message *r);
 enum status info_set_ttl(struct master *m, const struct message *msg, struct moment now,
 			 struct attr *out);
+
+/* As the master counts it (W), CLOCK_BOOTTIME; of one that is dying now. */
+int64_t info_lease_end(struct master *m, uint64_t instance, struct moment now);
+/* The session's node, or "". */
+const char *info_node(struct master *m, uint64_t instance);
+
+/* master_survey.c */
+/* The answer to SURVEY, in *r, which borrows from *survey. */
+enum status survey_page(struct master *m, const struct message *msg, struct moment now,
+			struct table_survey *survey, struct message *r);
 
 /* master_seen.c */
 /* What a session saw in an earlier epoch, or its predecessor did. */

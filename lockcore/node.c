@@ -125,6 +125,7 @@ void node_lapse(struct node *n, struct moment now)
 
 void node_check_belief(struct node *n, struct moment now)
 {
+	n->now_ns = now.boot_ns;
 	if (n->state == NODE_OPEN && (n->doomed || now.boot_ns >= n->belief_ns))
 		node_lapse(n, now);
 }

@@ -260,5 +260,18 @@ uint64_t node_instance(const struct node *n);
 int64_t node_lease(const struct node *n);
 /* Until when this node believes in its session; 0: it does not. */
 int64_t node_belief_end(const struct node *n);
+/* The highest of a master that has welcomed it; 0: none has. */
+uint64_t node_epoch(const struct node *n);
+/* The link of the session's master; false: there is no session. */
+bool node_master(const struct node *n, size_t *master);
+
+/* What a master is as far as this node has heard; it asks nobody for that. */
+enum node_standing {
+	NODE_MASTER_SILENT,    /* not connected, or it has not answered what it was asked last */
+	NODE_MASTER_STANDS_BY, /* connected; another leads, or none */
+	NODE_MASTER_LEADS,     /* it has the session, and no renewal is overdue */
+};
+
+enum node_standing node_master_standing(const struct node *n, size_t master);
 
 #endif

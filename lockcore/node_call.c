@@ -118,6 +118,7 @@ void node_calls_start(struct node *n)
 			continue;
 		wait.kind = MESSAGE_RECLAIM_WAIT;
 		wait.ticket = c->ticket;
+		wait.age_ns = moment_age_since(c->since_ns, n->now_ns);
 		node_push(n, &wait);
 	}
 	DL_FOREACH_SAFE (n->order, c, next) {
@@ -149,6 +150,7 @@ static struct call *call_new(struct node *n, const struct message *request, void
 	}
 	c->cookie = cookie;
 	c->req = ++n->reqs;
+	c->since_ns = n->now_ns;
 	c->request = message_copy(request);
 	HASH_ADD(hh, n->calls, req, sizeof(c->req), c);
 	if (!c->request || !c->hh.tbl || (request->kind == MESSAGE_LOCK && !lock_asked(n, c))) {

@@ -47,6 +47,7 @@ struct call {
 	struct deadline deadline; /* until when it waits for a master or, interrupted, goes on */
 	enum status late;	  /* what the deadline answers */
 	uint64_t instance;	  /* of the session whose reply this is */
+	int64_t since_ns;	  /* of its submission; CLOCK_BOOTTIME */
 	uint64_t ticket;	  /* not 0: a lock request that waits in the master's queue */
 	bool sent;		  /* in the channel of this epoch, or of an earlier one */
 	struct lock_owner *owner; /* LOCK: not answered yet */
@@ -85,6 +86,7 @@ struct kept {
 	uint64_t ino;
 	struct attr attr;
 	struct names *names; /* NULL: none */
+	int64_t named_ns;    /* when their ages were told; CLOCK_BOOTTIME */
 	void *content;	     /* attr.size bytes, if full */
 	bool full;	     /* content is that of attr.version */
 	bool vouched;	     /* the session changed the file once: the record stays until FORGET */
@@ -122,6 +124,7 @@ struct node {
 	uint64_t epoch;		/* of the channel; 0: none yet */
 	uint64_t highest_epoch;
 	uint64_t clock;	      /* the highest heard */
+	int64_t now_ns;	      /* CLOCK_BOOTTIME of the last input */
 	size_t master;	      /* the link of the session */
 	size_t hello_to;      /* the link to say HELLO to next */
 	bool hello_asks;      /* one has been said since "not me" was heard last */

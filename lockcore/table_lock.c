@@ -185,7 +185,7 @@ static void waiter_grant(struct table *t, struct lockset *set, struct waiter *w)
 {
 	waiter_unlink(t, w);
 	w->want.token = table_next_token(t);
-	w->want.since_ns = t->wall_ns;
+	w->want.since_ns = t->now_ns;
 	grow(t, range_set(&set->granted[w->want.kind], &w->want, w->spares));
 	range_unreserve(w->spares);
 	owner_gained(t, set, &w->want);
@@ -215,7 +215,7 @@ void lockset_settle_changed(struct table *t, struct inode *inode)
 		while ((w = first_due(set)))
 			waiter_grant(t, set, w);
 	memset(set->changed, 0, sizeof(set->changed));
-	lockset_free_if_empty(inode);
+	lockset_free_if_empty(t, inode);
 }
 
 void lockset_settle(struct table *t, struct inode *inode)
@@ -258,11 +258,11 @@ static enum status want_range(struct table *t, const struct table_want *want, st
 }
 
 /* The lockset of an inode, made if need be, and the memory for one range. */
-static bool reserve(struct inode *inode, struct range *spares[RANGE_SPARES])
+static bool reserve(struct table *t, struct inode *inode, struct range *spares[RANGE_SPARES])
 {
-	if (lockset_make(inode) && range_reserve(spares))
+	if (lockset_make(t, inode) && range_reserve(spares))
 		return true;
-	lockset_free_if_empty(inode);
+	lockset_free_if_empty(t, inode);
 	return false;
 }
 
@@ -359,7 +359,7 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 
 	assert(!t->restoring);
 	*got = (struct table_got){0};
-	t->wall_ns = want->since_ns;
+	t->now_ns = want->since_ns;
 	if (status != STATUS_OK)
 		return status;
 	if (unlocks_all(&lock)) {
@@ -368,7 +368,7 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 		return STATUS_OK;
 	}
 	lockset_join_kin(t, h->inode);
-	if (!reserve(h->inode, spares))
+	if (!reserve(t, h->inode, spares))
 		return STATUS_NO_MEMORY;
 	covering = range_covering(h->inode->locks->granted[lock.kind], &lock);
 	if (covering)
@@ -379,7 +379,7 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 	else
 		grant_now(t, h->inode, &lock, spares, got);
 	range_unreserve(spares);
-	lockset_free_if_empty(h->inode);
+	lockset_free_if_empty(t, h->inode);
 	return status;
 }
 
@@ -469,7 +469,7 @@ enum status table_restore_lock(struct table *t, const struct table_want *want, u
 		return status;
 	if (want->mode == LOCK_NONE || !token || token > t->epoch_base)
 		return STATUS_INVALID;
-	if (!reserve(h->inode, spares))
+	if (!reserve(t, h->inode, spares))
 		return STATUS_NO_MEMORY;
 	granted = &h->inode->locks->granted[lock.kind];
 	lock.token = token;
@@ -480,7 +480,7 @@ enum status table_restore_lock(struct table *t, const struct table_want *want, u
 	if (status == STATUS_OK)
 		owner_gained(t, h->inode->locks, &lock);
 	range_unreserve(spares);
-	lockset_free_if_empty(h->inode);
+	lockset_free_if_empty(t, h->inode);
 	return status;
 }
 
@@ -498,11 +498,11 @@ enum status table_restore_wait(struct table *t, const struct table_want *want, u
 	if (want->mode == LOCK_NONE || !ticket || ticket > t->epoch_base ||
 	    waiter_find(t, want->client, want->req))
 		return STATUS_INVALID;
-	if (!reserve(h->inode, spares))
+	if (!reserve(t, h->inode, spares))
 		return STATUS_NO_MEMORY;
 	w = enqueue(t, h, &lock, want->req, spares);
 	range_unreserve(spares);
-	lockset_free_if_empty(h->inode);
+	lockset_free_if_empty(t, h->inode);
 	if (!w)
 		return STATUS_NO_MEMORY;
 	w->ticket = ticket; /* table_restore_end sorts */
