@@ -9,6 +9,9 @@
 #include "cli/table.h"
 #include "cli/text.h"
 
+/* Seconds with their thousandths, over years. */
+#define JSON_DIGITS 12
+
 static const struct column holder_columns[] = {
 	{.head = "HOLDER", .flexible = true},
 	{.head = "KIND"},
@@ -112,7 +115,7 @@ int command_who(const struct args *a, const struct mount *m)
 	json_t *all = name ? control_locks_of(m, name) : NULL;
 
 	if (all && a->json) {
-		json_dumpf(all, stdout, JSON_COMPACT);
+		json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(JSON_DIGITS));
 		putchar('\n');
 	} else if (all) {
 		print(name, all);
