@@ -1,119 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What "dlock run" does with its command, against a directory that looks like a mount, where the test
-# says what the lease does. Needs no root and no FUSE. The fears are the cases' names.
+# What "dlock run" does with its command when it ends, is signalled, is killed, or loses its lock.
 # usage: test_run.sh DLOCK
-# shellcheck disable=SC2317
-set -u
-export LC_ALL=C.UTF-8
-DLOCK=$1
-PATIENCE=60
-
-T=$(mktemp -d "${TMPDIR:-/tmp}/dlock-run.XXXXXX") || exit 1
-M=$T/mount
-mkdir -p "$M/.dlock"
-touch "$M/job"
-setfattr -n user.dlock.token -v 77 "$M/job" 2>/dev/null || {
-	rm -rf "$T"
-	echo "SKIP: $T takes no extended attributes"
-	exit 77
-}
-
-# Each case has a lease of its own. Held open here, so that opening it does not wait.
-lease_begin() {
-	rm -f "$M/.dlock/lease"
-	mkfifo "$M/.dlock/lease"
-	exec {LEASE_FD}<>"$M/.dlock/lease"
-}
-
-# say_lease LINES: what .dlock/lease says next
-say_lease() {
-	echo "$1" >&"$LEASE_FD"
-}
-
-# renewal LENGTH [SENT-AGO]: the line of one, in seconds
-renewal() {
-	local up rest
-	read -r up rest </proc/uptime
-	echo "{\"until\":$(awk -v u="$up" -v l="$1" -v a="${2:-0}" \
-		'BEGIN { printf "%.6f", u + l - a }'),\"lease\":$1.0}"
-}
-
-lease() {
-	say_lease "$(renewal "$@")"
-}
-
-fail() {
-	echo "  $*"
-	exit 1
-}
-
-wait_until() {
-	local limit=$((SECONDS + PATIENCE))
-	until "$@"; do
-		[ $SECONDS -lt $limit ] || return 1
-		sleep 0.02
-	done
-}
-
-# A zombie does nothing any more.
-gone() {
-	local state
-	state=$(sed 's/.*) //;s/ .*//' "/proc/$1/stat" 2>/dev/null)
-	[ -z "$state" ] || [ "$state" = Z ] || [ "$state" = X ]
-}
-
-all_gone() {
-	local pid
-	for pid; do
-		gone "$pid" || return 1
-	done
-}
-
-is_free() {
-	flock -n "$M/job" true
-}
-
-# begins ARGS...: dlock run in the background, its number in F
-begins() {
-	"$DLOCK" run -m "$M" "$@" >"$T/out" 2>"$T/err" &
-	F=$!
-	STARTED+=("$F")
-}
-
-# ends STATUS: the dlock that begins started does, so
-ends() {
-	wait_until gone "$F" || fail "dlock run does not end"
-	wait "$F"
-	local status=$?
-	[ $status = "$1" ] || fail "status $status, not $1: $(cat "$T/err")"
-}
-
-# said FILE: CMD has written its numbers there; in PIDS
-said() {
-	wait_until [ -s "$T/$1" ] || fail "CMD does not come to $1: $(cat "$T/err")"
-	read -r -a PIDS <"$T/$1"
-	STARTED+=("${PIDS[@]}")
-}
-
-says() {
-	grep -qF -- "$1" "$T/err" || fail "it does not say \"$1\" but: $(cat "$T/err")"
-}
-
-guard_is() {
-	read -r GUARD _ <"/proc/$F/task/$F/children"
-	[ -n "$GUARD" ]
-}
-
-guard_of() {
-	wait_until guard_is || fail "there is no guard"
-}
-
-# It waits for the lock.
-waits() {
-	guard_of
-	wait_until grep -q -- "-> .* $GUARD " /proc/locks || fail "it does not wait"
-}
+. "$(dirname "$0")/lib.sh"
 
 # shellcheck disable=SC2016
 FAMILY='trap "" HUP INT; sleep 1000 & a=$!; setsid sleep 1001 & b=$!;
@@ -121,13 +10,13 @@ FAMILY='trap "" HUP INT; sleep 1000 & a=$!; setsid sleep 1001 & b=$!;
 
 case_the_status_is_not_handed_back() {
 	lease 60
-	begins job -- sh -c 'exit 7'
+	begins run job -- sh -c 'exit 7'
 	ends 7
 	lease 60
-	begins job -- sh -c 'kill -USR1 $$'
+	begins run job -- sh -c 'kill -USR1 $$'
 	ends $((128 + 10))
 	lease 60
-	begins job -- "$T/none"
+	begins run job -- "$T/none"
 	ends 69
 	says "$T/none: No such file"
 	is_free || fail "the lock is not given back"
@@ -145,17 +34,17 @@ case_cmd_is_not_told_its_lock() {
 case_somebody_has_it_and_it_runs() {
 	exec {other}<"$M/job"
 	flock "$other"
-	begins -n job -- touch "$T/ran"
+	begins run -n job -- touch "$T/ran"
 	ends 1
-	begins -n -E 44 job -- touch "$T/ran"
+	begins run -n -E 44 job -- touch "$T/ran"
 	ends 44
-	begins -w 0.2 job -- touch "$T/ran"
+	begins run -w 0.2 job -- touch "$T/ran"
 	ends 1
-	begins -w 0 -E 3 job -- touch "$T/ran"
+	begins run -w 0 -E 3 job -- touch "$T/ran"
 	ends 3
 	[ ! -e "$T/ran" ] || fail "it ran"
 	lease 60
-	begins job -- touch "$T/ran"
+	begins run job -- touch "$T/ran"
 	waits
 	[ "$(cat "/proc/$GUARD/comm")" = touch ] || fail "the waiter does not say what for"
 	flock -u "$other"
@@ -167,9 +56,9 @@ case_shared_locks_shut_each_other_out() {
 	exec {other}<"$M/job"
 	flock -s "$other"
 	lease 60
-	begins -s -n job -- true
+	begins run -s -n job -- true
 	ends 0
-	begins -n job -- true
+	begins run -n job -- true
 	ends 1
 	flock -u "$other"
 }
@@ -177,7 +66,7 @@ case_shared_locks_shut_each_other_out() {
 case_a_signal_is_not_passed_on() {
 	lease 60
 	# shellcheck disable=SC2016
-	begins job -- bash -c 'trap "echo usr1 >>'"$T"'/got" USR1; trap "exit 9" TERM
+	begins run job -- bash -c 'trap "echo usr1 >>'"$T"'/got" USR1; trap "exit 9" TERM
 		echo $$ >'"$T"'/up; while :; do sleep 0.05; done'
 	said up
 	kill -USR1 "$F"
@@ -190,12 +79,12 @@ case_a_signal_is_not_passed_on() {
 case_a_waiter_is_told_to_end_and_leaves_something() {
 	exec {other}<"$M/job"
 	flock "$other"
-	begins job -- touch "$T/ran"
+	begins run job -- touch "$T/ran"
 	waits
 	kill -TERM "$F"
 	ends $((128 + 15))
 	gone "$GUARD" || fail "its guard goes on"
-	begins job -- touch "$T/ran"
+	begins run job -- touch "$T/ran"
 	waits
 	kill -KILL "$F"
 	ends $((128 + 9))
@@ -208,7 +97,7 @@ case_a_waiter_is_told_to_end_and_leaves_something() {
 case_a_lease_that_nobody_renews_is_outlived() {
 	lease 4
 	# shellcheck disable=SC2016
-	begins job -- bash -c 'trap "cat /proc/uptime >'"$T"'/term" TERM; sleep 1000 & s=$!
+	begins run job -- bash -c 'trap "cat /proc/uptime >'"$T"'/term" TERM; sleep 1000 & s=$!
 		setsid sleep 1001 & t=$!; echo $$ $s $t >'"$T"'/up; while :; do sleep 0.05; done'
 	said up
 	! gone "${PIDS[0]}" || fail "CMD is stopped at once"
@@ -222,7 +111,7 @@ case_a_lease_that_nobody_renews_is_outlived() {
 # Both lines are there at once, so that no slow machine stops it.
 case_a_stop_comes_though_the_lease_was_renewed() {
 	lease 1000
-	begins job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 2'
+	begins run job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 2'
 	said up
 	say_lease "$(renewal 20 11 && renewal 1000)"
 	ends 0
@@ -231,7 +120,7 @@ case_a_stop_comes_though_the_lease_was_renewed() {
 case_a_stop_that_was_survived_counts_as_a_loss() {
 	lease 100
 	# shellcheck disable=SC2016
-	begins job -- bash -c 'trap "echo >'"$T"'/term" TERM; echo $$ >'"$T"'/up
+	begins run job -- bash -c 'trap "echo >'"$T"'/term" TERM; echo $$ >'"$T"'/up
 		until [ -e '"$T"'/go ]; do sleep 0.05; done; exit 0'
 	said up
 	lease 100 61 # past 60 %
@@ -243,7 +132,7 @@ case_a_stop_that_was_survived_counts_as_a_loss() {
 
 case_a_stop_that_was_heeded_does_not() {
 	lease 100
-	begins job -- sh -c 'trap "exit 3" TERM; echo $$ >'"$T"'/up; while :; do sleep 0.05; done'
+	begins run job -- sh -c 'trap "exit 3" TERM; echo $$ >'"$T"'/up; while :; do sleep 0.05; done'
 	said up
 	lease 100 61
 	ends 75
@@ -251,7 +140,7 @@ case_a_stop_that_was_heeded_does_not() {
 
 case_the_session_ends_and_cmd_does_not() {
 	lease 1000
-	begins job -- bash -c "$FAMILY"
+	begins run job -- bash -c "$FAMILY"
 	said family
 	say_lease '{"lost":true}'
 	ends 75
@@ -261,7 +150,7 @@ case_the_session_ends_and_cmd_does_not() {
 
 case_a_broken_lock_is_held_on() {
 	lease 1000
-	begins job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 1000'
+	begins run job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 1000'
 	said up
 	say_lease '{"broken":"76"}'
 	say_lease '{"broken":"77"}'
@@ -272,7 +161,7 @@ case_a_broken_lock_is_held_on() {
 
 case_the_lease_is_silent_and_cut_in_pieces() {
 	lease 1000
-	begins job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 1000'
+	begins run job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 1000'
 	said up
 	printf '{"lo' >&"$LEASE_FD"
 	sleep 0.1
@@ -282,7 +171,7 @@ case_the_lease_is_silent_and_cut_in_pieces() {
 
 case_dlock_is_killed_and_cmd_goes_on() {
 	lease 1000
-	begins job -- bash -c "$FAMILY"
+	begins run job -- bash -c "$FAMILY"
 	said family
 	guard_of
 	kill -KILL "$F"
@@ -293,7 +182,7 @@ case_dlock_is_killed_and_cmd_goes_on() {
 
 case_the_guard_is_killed_and_cmd_goes_on() {
 	lease 1000
-	begins job -- bash -c "$FAMILY"
+	begins run job -- bash -c "$FAMILY"
 	said family
 	guard_of
 	kill -KILL "$GUARD"
@@ -305,7 +194,7 @@ case_the_guard_is_killed_and_cmd_goes_on() {
 
 case_all_of_dlock_is_killed_and_cmd_goes_on() {
 	lease 1000
-	begins job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 1000'
+	begins run job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 1000'
 	said up
 	guard_of
 	kill -STOP "$F"
@@ -316,7 +205,7 @@ case_all_of_dlock_is_killed_and_cmd_goes_on() {
 
 case_a_front_that_is_stopped_stops_the_guard() {
 	lease 3 1
-	begins job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 1000'
+	begins run job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 1000'
 	said up
 	kill -STOP "$F"
 	wait_until all_gone "${PIDS[@]}" || fail "CMD outlives the lease"
@@ -326,7 +215,7 @@ case_a_front_that_is_stopped_stops_the_guard() {
 
 case_a_command_that_is_stopped_outlives_the_lease() {
 	lease 3 1
-	begins job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 1000'
+	begins run job -- sh -c 'echo $$ >'"$T"'/up; exec sleep 1000'
 	said up
 	kill -STOP "${PIDS[@]}"
 	wait_until all_gone "${PIDS[@]}" || fail "CMD outlives the lease"
@@ -338,7 +227,7 @@ case_a_command_that_is_stopped_outlives_the_lease() {
 case_what_cmd_leaves_has_no_lock_or_outlives_it() {
 	lease 1000
 	# shellcheck disable=SC2016
-	begins job -- sh -c 'setsid sleep 1000 >/dev/null 2>&1 & echo $! >'"$T"'/left'
+	begins run job -- sh -c 'setsid sleep 1000 >/dev/null 2>&1 & echo $! >'"$T"'/left'
 	ends 0
 	said left
 	! is_free || fail "what CMD left has no lock"
@@ -362,7 +251,7 @@ case_what_cmd_leaves_holds_the_output_open() {
 case_a_daemon_that_closed_all_keeps_the_lock() {
 	lease 1000
 	# shellcheck disable=SC2016
-	begins job -- bash -c 'for fd in /proc/$BASHPID/fd/*; do fd=${fd##*/}
+	begins run job -- bash -c 'for fd in /proc/$BASHPID/fd/*; do fd=${fd##*/}
 		[ $fd -lt 60 ] || eval "exec $fd>&-"; done
 		sleep 1000 & echo $! >'"$T"'/left'
 	ends 0
@@ -373,52 +262,28 @@ case_a_daemon_that_closed_all_keeps_the_lock() {
 
 case_a_name_that_is_no_lock_is_locked() {
 	mkdir -p "$M/dir"
-	begins dir -- true
+	begins run dir -- true
 	ends 66
 	says "dir: is a directory"
 	ln -sf /dev/null "$M/out"
-	begins out -- true
+	begins run out -- true
 	ends 66
 	says "out: leads out of the mount"
-	begins nodir/job -- true
+	begins run nodir/job -- true
 	ends 66
-	begins ../job -- true
+	begins run ../job -- true
 	ends 66
 }
 
 # Without a lease nothing may run.
 case_no_lease_is_a_good_lease() {
 	rm "$M/.dlock/lease"
-	begins job -- touch "$T/ran"
+	begins run job -- touch "$T/ran"
 	ends 71
 	: >"$M/.dlock/lease"
-	begins job -- touch "$T/ran"
+	begins run job -- touch "$T/ran"
 	ends 71
 	[ ! -e "$T/ran" ] || fail "it ran"
 }
 
-run_case() {
-	local before=$SECONDS
-	(
-		STARTED=()
-		trap 'for pid in "${STARTED[@]}"; do kill -KILL "$pid" 2>/dev/null; done' EXIT
-		rm -f "$T"/{ran,up,got,term,go,family,left,out,err}
-		lease_begin
-		"$1"
-	) 2>"$T/shell"
-	if [ $? = 0 ]; then
-		echo "ok   ${1#case_} ($((SECONDS - before)) s)"
-	else
-		echo "FAIL ${1#case_}"
-		grep -v Killed "$T/shell"
-		FAILED=1
-	fi
-}
-
-FAILED=0
-for name in $(sed -n 's/^\(case_[a-z_]*\)() {$/\1/p' "$0"); do
-	# shellcheck disable=SC2254
-	case $name in case_${CASES:-*}) run_case "$name" ;; esac
-done
-rm -rf "$T"
-exit $FAILED
+run_cases
