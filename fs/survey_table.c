@@ -18,11 +18,19 @@ struct cell {
 	char number[NUMBER_MAX];
 };
 
-static const char *const lock_header[] = {
-	"NAME", "KIND", "MODE", "NODE", "PID", "UID", "COMMAND", "AGE", "LEFT", "TOKEN", "WAITERS",
+struct column {
+	const char *name;
+	bool number;
 };
-static const char *const waiter_header[] = {
-	"NAME", "PLACE", "KIND", "MODE", "NODE", "PID", "UID", "COMMAND", "WAITED",
+
+static const struct column lock_header[] = {
+	{"NAME", false}, {"KIND", false}, {"MODE", false},    {"NODE", false},
+	{"PID", true},	 {"UID", true},	  {"COMMAND", false}, {"AGE", true},
+	{"LEFT", true},	 {"TOKEN", true}, {"WAITERS", true},
+};
+static const struct column waiter_header[] = {
+	{"NAME", false}, {"PLACE", true}, {"KIND", false},    {"MODE", false},	{"NODE", false},
+	{"PID", true},	 {"UID", true},	  {"COMMAND", false}, {"WAITED", true},
 };
 
 #define LOCK_COLUMNS   (sizeof(lock_header) / sizeof(*lock_header))
@@ -96,11 +104,10 @@ static size_t waiter_cells(struct cell *to, const struct surveyed *waiter, size_
 	return WAITER_COLUMNS;
 }
 
-static size_t header_cells(struct cell *to, const char *const *header, size_t columns)
+static void header_cells(struct cell *to, const struct column *header, size_t columns)
 {
 	for (size_t i = 0; i < columns; i++)
-		to[i] = text(header[i]);
-	return columns;
+		to[i] = header[i].number ? number("%s", header[i].name) : text(header[i].name);
 }
 
 /* ---- Lines ---- */
@@ -134,11 +141,11 @@ static void pad(size_t count, FILE *to)
 }
 
 /* The header's words may be wider than all that stands below them. */
-static void write_line(const struct cell *cells, size_t columns, const char *const *header,
+static void write_line(const struct cell *cells, size_t columns, const struct column *header,
 		       const size_t *widths, FILE *to)
 {
 	for (size_t i = 0; i < columns; i++) {
-		size_t width = width_of(&cells[i]), least = strlen(header[i]);
+		size_t width = width_of(&cells[i]), least = strlen(header[i].name);
 		size_t blank = (widths[i] > least ? widths[i] : least) - width;
 		bool last = i + 1 == columns;
 

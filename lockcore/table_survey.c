@@ -37,16 +37,26 @@ static const struct dentry *above(const struct dentry *d)
 	return d->parent->ino == ROOT_INO ? NULL : d->parent->dentries;
 }
 
+static bool path_fits(const struct dentry *d)
+{
+	size_t len = 0;
+
+	for (; d && len <= SURVEY_NAME_MAX + 1; d = above(d))
+		len += strlen(dentry_name(d)) + 1; /* a slash, or the NUL */
+	return len <= SURVEY_NAME_MAX + 1;
+}
+
 /* Writes the path so that it ends right before `end`, with its NUL, and returns where it begins. */
 static char *write_path(const struct dentry *d, char *begin, char *end)
 {
+	size_t spare = path_fits(d) ? 0 : strlen(TOO_LONG);
 	char *at = end;
 
 	*--at = '\0';
 	for (; d; d = above(d)) {
 		size_t len = strlen(dentry_name(d)), slash = at[0] != '\0';
 
-		if ((size_t)(at - begin) < len + slash + strlen(TOO_LONG)) {
+		if ((size_t)(at - begin) < len + slash + spare) {
 			at -= strlen(TOO_LONG);
 			memcpy(at, TOO_LONG, strlen(TOO_LONG));
 			return at;
