@@ -30,6 +30,7 @@
 
 #define NS_PER_SEC   INT64_C(1000000000)
 #define KILL_PASS_NS (NS_PER_SEC / 20) /* SIGKILL again, until nobody is left */
+#define SEEN_NS	     NS_PER_SEC	       /* who was killed is waited for, before it is told */
 
 enum polled {
 	POLL_SOCKET,
@@ -50,6 +51,7 @@ struct guard {
 	struct lease lease;
 	enum lease_stage stage;
 	int64_t pass_at_ns; /* the next pass of SIGKILL */
+	int64_t tell_at_ns; /* of a lease that is over, even if CMD has not ended; 0: it is not */
 	pid_t group;	    /* CMD, which is not reaped before the end */
 	uint64_t marker;    /* inode */
 	pid_t after;	    /* the child that runs job->after; 0: none */
@@ -311,12 +313,13 @@ static void stay(struct guard *g)
 /* One turn: what is due, what has ended, and how long to sleep. */
 static int64_t turn(struct guard *g)
 {
-	bool over, was_told = g->told;
+	bool was_told = g->told;
 	int64_t at;
 
 	act(g);
-	over = g->stage == LEASE_OVER;
-	if ((g->ended && !g->after) || over)
+	if (g->stage == LEASE_OVER && !g->tell_at_ns)
+		g->tell_at_ns = now_ns() + SEEN_NS;
+	if ((g->ended && !g->after) || (g->tell_at_ns && now_ns() >= g->tell_at_ns))
 		tell(g);
 	if (g->ended && !g->after && g->unmarked)
 		release(g);

@@ -72,7 +72,7 @@ case_who_lost_the_lock_does_not_stand_again() {
 	say_lease '{"lost":true}'
 	wait_until all_gone "${PIDS[@]}" || fail "CMD goes on"
 	rm "$T/up"
-	lease 1000
+	keep_leasing
 	said up
 	[ "$(wc -l <"$T/terms")" = 2 ] || fail "these are no two terms"
 	kill -TERM "$F"
