@@ -16,6 +16,7 @@
  *	fence.c     a thread that stops them: holders.c finds them, in what process.c reads
  *	makers.c    which processes made held names
  *	notify.c    a thread that makes the kernel tell inotify(7) of what other nodes did
+ *	breaks.c    when what is held here is broken: who is stopped, and waited for
  *	control.c   .dlock/, which is answered here and by control_*.c
  *	own.c       the requests that this thread causes, answered from memory
  *	errors.c    the one table of errno
@@ -29,6 +30,7 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
+#include "fs/breaks.h"
 #include "fs/caller.h"
 #include "fs/control.h"
 #include "fs/dirs.h"
@@ -66,6 +68,11 @@ struct fs {
 	struct fuse_session *session; /* NULL: not made yet, or ended */
 	struct notify *notify;	      /* NULL: none could be made */
 	struct onloss onloss;
+	struct breaks breaks;
+	struct reader *readers; /* control_stream.h */
+	size_t reader_count;
+	size_t watching;   /* readers of changes, and opens that will be */
+	bool readers_stir; /* one of them may have something to read, or a signal */
 	bool mounted;
 	bool ready;	     /* the kernel has said INIT and agreed */
 	char refused[160];   /* why the kernel will not do, from INIT */

@@ -6,6 +6,7 @@
  * a fork), and the parent waits for its word: the mount serves, or the status to exit with, the
  * reason having been said on the stderr that both share.
  */
+#include "fs/control_stream.h"
 #include "fs/fs.h"
 
 #include <errno.h>
@@ -212,7 +213,9 @@ static int start_onloss(struct fs *fs)
 {
 	const char *why = NULL;
 
-	return onloss_start(fs, &why) < 0 ? cannot(fs->options.mountpoint, why) : 0;
+	return onloss_start(fs, &why) < 0 || breaks_start(fs, &why) < 0
+		       ? cannot(fs->options.mountpoint, why)
+		       : 0;
 }
 
 /* A session first: a mount that nobody could use is worse than none. */
@@ -242,7 +245,9 @@ static void stop(struct fs *fs)
 		fuse_session_unmount(fs->session);
 	fs->mounted = false;
 	stop_notify(fs);
+	breaks_stop(fs);
 	onloss_stop(fs);
+	readers_end(fs);
 	if (fs->node && fs->endpoints[0])
 		fs_serve_until_left(fs);
 	for (size_t i = 0; i < fs->options.master_count; i++)

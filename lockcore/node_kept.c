@@ -320,6 +320,21 @@ void kept_close(struct node *n, struct node_handle *h)
 	free(h);
 }
 
+void kept_lose_handle(struct node *n, struct node_handle *h)
+{
+	struct kept *k = h->kept;
+
+	assert(!h->lapsed);
+	DL_DELETE(k->handles, h);
+	range_drop_handle(&k->locks[LOCK_FLOCK], 0, h->id);
+	range_drop_handle(&k->locks[LOCK_RANGE], 0, h->id);
+	h->attr = k->attr;
+	h->kept = NULL;
+	h->lapsed = true;
+	DL_APPEND(n->lapsed, h);
+	drop_unless_needed(n, k);
+}
+
 void node_close(struct node *n, uint64_t handle, struct moment now)
 {
 	struct message close = {.kind = MESSAGE_CLOSE, .handle = handle};
@@ -329,6 +344,7 @@ void node_close(struct node *n, uint64_t handle, struct moment now)
 	h = node_handle_find(n, handle);
 	if (!h)
 		return;
+	close.flags = h->broken ? BROKEN : 0;
 	if (!h->lapsed)
 		node_push(n, &close);
 	kept_close(n, h);
