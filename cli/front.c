@@ -352,8 +352,8 @@ static void end(struct front *f)
 	terminal_take(&f->terminal);
 	/* One that stays for CMD's children is not waited for. */
 	wait_child(f->guard, f->stays ? 0 : KILLED_MS);
-	if (f->cmd)
-		wait_child(f->cmd, KILLED_MS); /* ours only if the guard was killed */
+	if (f->cmd && !f->let_go)
+		wait_child(f->cmd, KILLED_MS); /* ours since the guard was killed */
 	f->guard = f->cmd = 0;
 }
 

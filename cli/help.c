@@ -24,7 +24,7 @@ const char args_help[] =
 	"  -m, --mount MOUNTPOINT  the mount (default: $DLOCK_MOUNT, else /mnt/dlock)\n"
 	"  -h, --help, -V, --version\n"
 	"  --json                  the same for programs\n"
-	"  -l, --long              also user, range, inode and fencing token's lock in full\n"
+	"  -l, --long              also uid, range, what LEFT is of, and inode; nothing is cut\n"
 	"  -s, --shared            a shared lock\n"
 	"  -x, -e, --exclusive     an exclusive lock (the default)\n"
 	"  -n, --nonblock          do not wait for the lock\n"

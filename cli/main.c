@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/say.h"
@@ -30,6 +32,18 @@ static int no_mount(enum command command)
 	}
 }
 
+/* What is opened later must not become the input or output of a command. */
+static void open_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	static int (*const commands[COMMAND_END])(const struct args *, const struct mount *) = {
@@ -43,6 +57,7 @@ int main(int argc, char **argv)
 	struct mount mount;
 	int status;
 
+	open_standard();
 	text_init();
 	status = args_parse(&args, argc, argv);
 	if (status >= 0)

@@ -24,6 +24,7 @@ static bool trouble(struct mount *m, const char *why)
 	return false;
 }
 
+/* Of the root itself nothing is asked, since only a master knows it: the status is told without. */
 bool mount_open(struct mount *m, const char *path)
 {
 	const char *env = getenv("DLOCK_MOUNT");
@@ -39,12 +40,7 @@ bool mount_open(struct mount *m, const char *path)
 	errno = 0;
 	if (!S_ISDIR(st.st_mode))
 		return trouble(m, NULL);
-	if (fstat(m->fd, &st) < 0)
-		return trouble(m, strerror(errno));
 	m->dev = st.st_dev;
-	m->real = realpath(m->path, NULL);
-	if (!m->real)
-		return trouble(m, strerror(errno));
 	return true;
 }
 
@@ -52,13 +48,13 @@ void mount_close(struct mount *m)
 {
 	if (m->fd >= 0)
 		close(m->fd);
-	free(m->real);
 	*m = (struct mount){.fd = -1};
 }
 
 char *mount_name(const struct mount *m, const char *name)
 {
-	const char *const mounts[] = {m->real, m->path[0] == '/' ? m->path : NULL, NULL};
+	char *link = text_printf("/proc/self/fd/%d", m->fd), *real = realpath(link, NULL);
+	const char *const mounts[] = {real ? real : m->path, m->path, NULL};
 	char *cwd = getcwd(NULL, 0), *below;
 	const char *why = NULL;
 
@@ -66,6 +62,8 @@ char *mount_name(const struct mount *m, const char *name)
 	if (!below)
 		say_error("NAME %s: %s (%s)", name, why, m->path);
 	free(cwd);
+	free(real);
+	free(link);
 	return below;
 }
 

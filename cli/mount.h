@@ -10,7 +10,6 @@
 
 struct mount {
 	const char *path; /* as given */
-	char *real;	  /* absolute, without symbolic links */
 	int fd;		  /* O_PATH: closing it asks the daemon nothing */
 	dev_t dev;
 };

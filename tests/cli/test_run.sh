@@ -248,6 +248,17 @@ case_what_cmd_leaves_holds_the_output_open() {
 	wait_until is_free || fail "the lock is not given back"
 }
 
+case_closed_descriptors_become_ours() {
+	lease 1000
+	# shellcheck disable=SC2016
+	"$DLOCK" -m "$M" run job -- sh -c 'sleep 1000 & echo $! >'"$T"'/left' <&- >&- 2>&- ||
+		fail "status $?"
+	said left
+	! is_free || fail "what CMD left has no lock"
+	kill "${PIDS[@]}"
+	wait_until is_free || fail "the lock is not given back"
+}
+
 case_a_daemon_that_closed_all_keeps_the_lock() {
 	lease 1000
 	# shellcheck disable=SC2016
