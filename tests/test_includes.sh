@@ -61,9 +61,7 @@ only transport "$(own 'lockcore|transport')|\"wire\.pb\.h\"|<.*>" \
 only fs "$(own 'lockcore|transport|fs')|<.*>" "fs knows only the core and the transport"
 only master "$(own 'lockcore|transport|master')|<.*>" \
 	"the master knows only the core and the transport"
-if [ -d cli ]; then
-	only cli "$(own cli)|<.*>" "the command knows only the mount"
-fi
+only cli "$(own cli)|<.*>" "the command knows only the mount"
 only tests/bench '"[a-z]+\.h"|<.*>' "the bench measures mounts and knows nothing of ours"
 
 nowhere_but '<fuse' 'fs/.*|tests/bench/nullfs\.c' "libfuse is known in fs/ alone"

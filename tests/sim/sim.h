@@ -150,7 +150,8 @@ struct sim_node {
 	struct node_notice *notice; /* the last */
 	struct stopping *stopping;  /* sim_break.c */
 	bool leaving;
-	bool midway; /* paused between looking at the time and answering */
+	uint64_t told_token; /* the highest that it was told of since it missed something */
+	bool midway;	     /* paused between looking at the time and answering */
 	bool astray; /* its clock has stood still: its belief means nothing until it is restarted */
 	uint64_t epoch;	   /* the highest that it has taken anything from */
 	uint64_t over;	   /* a session instance that has stopped believing */
@@ -221,7 +222,9 @@ struct sim {
 	uint64_t takeovers, highest_epoch;
 	uint64_t instances;
 	uint64_t events_run, answers, packets;
-	int64_t hold_ns;      /* stories: how long a packet travels */
+	int64_t hold_ns; /* stories: how long a packet travels */
+	/* stories: what a node that watches is told */
+	void (*on_change)(struct sim *s, size_t node, const struct node_change *change);
 	bool holders_stay;    /* stories: nobody stops the holders of a session that was lost */
 	uint64_t allocations; /* of the core, while they may fail */
 	bool starved;	      /* one of them has failed since the last takeover */
@@ -404,6 +407,8 @@ void check_master(struct sim *s, size_t master);
 void check_master_event(struct sim *s, size_t master, const struct master_event *e);
 /* Does this node believe in this session now, by its own clock? */
 bool check_believes(const struct sim *s, size_t node, uint64_t instance);
+/* A node that watches is told of a change. */
+void check_change(struct sim *s, size_t node, const struct node_change *change);
 /* Faults have stopped and time has passed: all is well again (I8). */
 void check_end(struct sim *s);
 

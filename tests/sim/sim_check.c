@@ -345,6 +345,29 @@ static void check_sights(struct sim *s, size_t i, struct table *t)
 		check_sight(s, i, t, sight);
 }
 
+/* ---- What is told of acquisitions ---- */
+
+/* I2, as a watcher sees it: in order, and nothing twice, but for gaps that he is told of. */
+void check_change(struct sim *s, size_t node, const struct node_change *change)
+{
+	uint64_t *told = &s->nodes[node].told_token;
+
+	if (s->on_change)
+		s->on_change(s, node, change);
+	if (change->change == CHANGE_MISSED) {
+		*told = 0;
+		return;
+	}
+	if (!change->what->name || !change->what->node)
+		sim_fail(s, "a change without a name is told to node %zu", node);
+	if (change->change != CHANGE_GRANTED)
+		return;
+	if (change->what->token <= *told)
+		sim_fail(s, "I2: node %zu is told of token %" PRIx64 " after %" PRIx64, node,
+			 change->what->token, *told);
+	*told = change->what->token;
+}
+
 /* ---- Inside a master ---- */
 
 /* Rule 9: who is about to be deleted waits for nothing. */
