@@ -345,6 +345,8 @@ void history_begin(struct sim *s, struct request *r);
 void history_end(struct sim *s, struct request *r);
 /* A lock or name given up, or its handle closed: the program stops acting as its holder. */
 void history_release(struct sim *s, size_t node, uint64_t handle, bool closed);
+/* The store has deleted the session. */
+void history_deleted(struct sim *s, uint64_t instance);
 void history_free(struct sim *s);
 
 /* ---- sim_names.c ---- */

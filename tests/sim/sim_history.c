@@ -48,6 +48,7 @@ struct hold {
 	char name[8];		 /* of a lock file; empty: a flock */
 	char key[SIM_KEY_BYTES]; /* a flock: the name that it belongs to */
 	enum lock_mode mode;
+	bool deleted; /* its session has been in no registry at some time */
 	struct hold *prev, *next;
 };
 
@@ -123,12 +124,21 @@ static bool forgotten(const struct sim *s, const struct change *c)
 
 /*
  * I7: what a session holds nobody gets as long as it is registered, be its node dead or lapsed. A
- * store that was put back, or did a PUT late, registers sessions that are over.
+ * store that was put back, or did a PUT late, registers sessions that are over; so does a HELLO that
+ * comes after the end of its session, which then holds nothing.
  */
 static bool is_registered(const struct sim *s, const struct hold *h)
 {
-	return !s->store.lost_epoch && !s->store.late_put &&
+	return !h->deleted && !s->store.lost_epoch && !s->store.late_put &&
 	       engine_knows(s, s->nodes[h->node].id, h->instance);
+}
+
+void history_deleted(struct sim *s, uint64_t instance)
+{
+	struct hold *h;
+
+	DL_FOREACH (history_of(s)->holds, h)
+		h->deleted |= h->instance == instance;
 }
 
 static void check_free(struct sim *s, const struct request *r, const struct hold *h)

@@ -72,11 +72,58 @@ static void test_a_second_signal_without_a_master_owes_its_word(void **state)
 	story_end(s);
 }
 
+static bool has_opened(struct sim *s, void *count)
+{
+	return s->masters[0].told[MASTER_EVENT_OPENED] == *(unsigned *)count;
+}
+
+/* Two nodes; the first HELLO of node 0 arrives so late, its second in time. */
+static struct sim *say_hello_twice(int64_t late)
+{
+	struct sim *s = story_begin_with((struct sim_config){.nodes = 0, .seed = 1});
+	struct net_link *slow = &s->links[0][0];
+	unsigned both = 2;
+
+	s->config.nodes = 2;
+	slow->slow_ns[0] = late;
+	for (size_t i = 0; i < 2; i++)
+		sim_start_node(s, i);
+	sim_run_for(s, 10 * HOP);
+	slow->slow_ns[0] = slow->order_ns[0] = 0;
+	assert_true(sim_run_until(s, has_opened, &both, NS_PER_SEC));
+	sim_run_for(s, 10 * HOP);
+	return s;
+}
+
+/*
+ * A node is paused, and its session has ended, when a HELLO of it arrives late: the master registers
+ * it once more, in vain, as the node does not believe in it. It holds nothing of what it held.
+ */
+static void test_a_late_hello_holds_what_was_freed(void **state)
+{
+	struct sim *s = say_hello_twice(2 * STORY_LEASE_NS);
+	struct opened f = story_make(s, 0, "f", 0), g = story_make(s, 1, "f", 0);
+	unsigned again = 3;
+
+	story_lock(s, &f);
+	machine_pause(s, machine_of_node(0));
+	assert_true(sim_run_until(s, has_opened, &again, 3 * STORY_LEASE_NS));
+	assert_int_equal(s->masters[0].told[MASTER_EVENT_EXPIRED], 1);
+	assert_true(engine_knows(s, s->nodes[0].id, node_instance(s->nodes[0].node)));
+	story_lock(s, &g);
+	machine_resume(s, machine_of_node(0));
+	sim_run_for(s, 2 * STORY_LEASE_NS);
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_LAPSED], 1);
+	assert_true(node_is_open(s->nodes[0].node));
+	story_end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_was_moved_away_and_back_is_taken_for_gone),
 		cmocka_unit_test(test_a_second_signal_without_a_master_owes_its_word),
+		cmocka_unit_test(test_a_late_hello_holds_what_was_freed),
 	};
 
 	cmocka_set_test_filter(getenv("CMOCKA_TEST_FILTER"));
