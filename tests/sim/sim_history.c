@@ -22,7 +22,7 @@
 struct change {
 	size_t node;
 	uint64_t instance;
-	uint64_t epoch;	      /* of the master that made it */
+	uint64_t epoch;	      /* the last in which it was there for certain, if it was ever */
 	int64_t begun, ended; /* UNKNOWN: it may have happened, and when is not known */
 };
 
@@ -103,15 +103,10 @@ static struct named *name_of(struct sim *s, const char *name)
 	return n;
 }
 
-static struct change change_of(const struct sim *s, const struct request *r)
+static void was_there(struct change *c, uint64_t epoch)
 {
-	return (struct change){
-		.node = r->node,
-		.instance = r->instance,
-		.epoch = s->nodes[r->node].node->epoch,
-		.begun = r->begun,
-		.ended = r->status == STATUS_OK && r->answered ? r->ended : UNKNOWN,
-	};
+	if (epoch > c->epoch)
+		c->epoch = epoch;
 }
 
 /* The only witness is gone, and its master was replaced. */
@@ -245,7 +240,13 @@ static void write_begun(struct sim *s, struct request *r)
 	struct written *w = calloc(1, sizeof(*w));
 
 	assert(w && r->message->data_len <= VALUE_MAX);
-	w->change = change_of(s, r);
+	w->change = (struct change){
+		.node = r->node,
+		.instance = r->instance,
+		.epoch = s->nodes[r->node].node->highest_epoch,
+		.begun = r->begun,
+		.ended = UNKNOWN,
+	};
 	w->seen = UNKNOWN;
 	w->len = r->message->data_len;
 	if (w->len)
@@ -263,13 +264,28 @@ static struct written *written_as(struct file *f, const void *value, size_t len)
 	return NULL;
 }
 
+/*
+ * Not done, for all that its program is told, it may have been done at any time since it was begun,
+ * by the master of that time: what that one knew alone is forgotten with it.
+ */
 static void write_ended(struct sim *s, const struct request *r)
 {
 	struct file *f = file_of(s, r->message->ino);
 	struct written *w = written_as(f, r->message->data, r->message->data_len);
 
 	assert(w);
-	w->change = change_of(s, r);
+	if (r->status != STATUS_OK)
+		return;
+	was_there(&w->change, sim_epoch(s, r->node));
+	w->change.ended = r->ended;
+}
+
+/* Who reads it tells that this epoch's master has it, who does not forget. */
+static void was_seen(const struct sim *s, struct written *w, const struct request *r)
+{
+	if (r->ended < w->seen)
+		w->seen = r->ended;
+	was_there(&w->change, sim_epoch(s, r->node));
 }
 
 static void was_read(struct sim *s, const struct request *r)
@@ -295,8 +311,8 @@ static void was_read(struct sim *s, const struct request *r)
 			sim_fail(s, "I11: node %zu read %.*s from %" PRIx64 " after %.*s", r->node,
 				 (int)r->reply->data_len, (const char *)r->reply->data, f->ino,
 				 (int)w->len, w->value);
-	if (seen && r->ended < seen->seen)
-		seen->seen = r->ended;
+	if (seen)
+		was_seen(s, seen, r);
 }
 
 /* ---- Requests ---- */
