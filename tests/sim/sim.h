@@ -347,6 +347,8 @@ void history_end(struct sim *s, struct request *r);
 void history_release(struct sim *s, size_t node, uint64_t handle, bool closed);
 /* The store has deleted the session. */
 void history_deleted(struct sim *s, uint64_t instance);
+/* All who live have told the master of this epoch what they keep. */
+void history_grace_over(struct sim *s, uint64_t epoch);
 void history_free(struct sim *s);
 
 /* ---- sim_names.c ---- */

@@ -315,6 +315,24 @@ static void was_read(struct sim *s, const struct request *r)
 		was_seen(s, seen, r);
 }
 
+/* Who has heard that it was done, and has told this master so. */
+static bool vouches(const struct sim *s, const struct change *c, uint64_t epoch)
+{
+	return c->ended != UNKNOWN && check_believes(s, c->node, c->instance) &&
+	       sim_epoch(s, c->node) == epoch;
+}
+
+void history_grace_over(struct sim *s, uint64_t epoch)
+{
+	struct file *f;
+	struct written *w;
+
+	for (f = history_of(s)->files; f; f = f->hh.next)
+		DL_FOREACH (f->writes, w)
+			if (vouches(s, &w->change, epoch))
+				was_there(&w->change, epoch);
+}
+
 /* ---- Requests ---- */
 
 void history_begin(struct sim *s, struct request *r)
