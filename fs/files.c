@@ -2,6 +2,7 @@
 /* Requests about files: their attributes, opening, content. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include "fs/fs.h"
@@ -12,7 +13,7 @@ void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct message m = {.kind = MESSAGE_GETATTR, .ino = ino};
 
-	if (!fs_own_getattr(req, ino))
+	if (!fs_own_getattr(req, ino) && !control_getattr(req, ino))
 		fs_ask(req, fi, &m);
 }
 
@@ -66,7 +67,8 @@ void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 			},
 	};
 
-	fs_ask(req, fi, &m);
+	if (!control_refuses(req, ino, EPERM))
+		fs_ask(req, fi, &m);
 }
 
 /* ---- Open files ---- */
@@ -93,14 +95,16 @@ void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.pid = (uint32_t)tid,
 	};
 
-	fs_ask(req, fi, &m);
+	if (!control_open(req, ino, fi))
+		fs_ask(req, fi, &m);
 }
 
 void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
 
-	(void)ino;
+	if (control_release(req, ino, fi))
+		return;
 	node_close(fs->node, fi->fh, loop_now());
 	fuse_reply_err(req, 0);
 }
@@ -115,7 +119,8 @@ void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		.length = size < CONTENT_MAX_BYTES ? size : CONTENT_MAX_BYTES,
 	};
 
-	fs_ask(req, fi, &m);
+	if (!control_read(req, ino, size, off, fi))
+		fs_ask(req, fi, &m);
 }
 
 void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
@@ -130,8 +135,11 @@ void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		.data = buf,
 		.data_len = size < CONTENT_MAX_BYTES ? size : CONTENT_MAX_BYTES,
 	};
-	struct asked *a = fs_asked_new(req, fi);
+	struct asked *a;
 
+	if (control_write(req, ino, buf, size, off, fi))
+		return;
+	a = fs_asked_new(req, fi);
 	if (!a)
 		return;
 	a->size = m.data_len;
@@ -144,7 +152,18 @@ void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 {
 	struct fs *fs = fuse_req_userdata(req);
 
-	(void)ino;
 	(void)datasync;
+	if (control_refuses(req, ino, 0))
+		return;
 	fuse_reply_err(req, node_handle_lapsed(fs->node, fi->fh, loop_now()) ? EIO : 0);
+}
+
+/* A file of the table can always be read and written. */
+void fs_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+	if (control_poll(req, ino, fi, ph))
+		return;
+	if (ph)
+		fuse_pollhandle_destroy(ph);
+	fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
 }

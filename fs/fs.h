@@ -20,6 +20,8 @@
  *	bind.c      names that end with their maker's session: holdings.c has them, vigil.c is a thread
  *	            that watches the sessions, verdicts.c says which live, by what sids.c reads
  *	notify.c    a thread that makes the kernel tell inotify(7) of what other nodes did
+ *	breaks.c    when what is held here is broken: who is stopped, and waited for
+ *	control.c   .dlock/, which is answered here and by control_*.c
  *	own.c       the requests that this thread causes, answered from memory
  *	errors.c    the one table of errno
  *
@@ -33,7 +35,9 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/bind.h"
+#include "fs/breaks.h"
 #include "fs/caller.h"
+#include "fs/control.h"
 #include "fs/dirs.h"
 #include "fs/notify.h"
 #include "fs/onloss.h"
@@ -71,6 +75,11 @@ struct fs {
 	struct notify *notify;	      /* NULL: none could be made */
 	struct onloss onloss;
 	struct bind bind;
+	struct breaks breaks;
+	struct reader *readers; /* control_stream.h */
+	size_t reader_count;
+	size_t watching;   /* readers of changes, and opens that will be */
+	bool readers_stir; /* one of them may have something to read, or a signal */
 	bool mounted;
 	bool ready;		/* the kernel has said INIT and agreed */
 	char refused[160];	/* why the kernel will not do, from INIT */
@@ -105,6 +114,9 @@ struct asked {
 	uint64_t gives_up;	   /* the call whose name the node itself gives up by this */
 	enum bind_to bind_to;	   /* GETINFO with setxattr, for XATTR_BIND */
 	struct asked *prev, *next; /* onloss.flushes */
+	struct survey *survey;	   /* SURVEY: what is known so far */
+	const struct control_file
+		*control; /* and the file whose text is read; NULL: an attribute */
 };
 
 /* main.c */
@@ -156,6 +168,8 @@ void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi);
 void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+
+void fs_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 
 /* locks.c */
 void fs_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests about locks: flock(2), and the ranges of fcntl(2). */
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 
@@ -39,7 +40,8 @@ void fs_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 
 	m.kind = MESSAGE_TESTLOCK;
 	set_range(&m, lock);
-	fs_ask(req, fi, &m);
+	if (!control_refuses(req, ino, EOPNOTSUPP))
+		fs_ask(req, fi, &m);
 }
 
 void fs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
@@ -47,6 +49,8 @@ void fs_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 {
 	struct message m = lock_message(ino, fi, LOCK_RANGE, fcntl_mode(lock->l_type));
 
+	if (control_refuses(req, ino, EOPNOTSUPP))
+		return;
 	if (m.lock_mode != LOCK_NONE)
 		fs_note_caller(req, &m);
 	set_range(&m, lock);
@@ -61,6 +65,8 @@ void fs_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 					     : LOCK_NONE;
 	struct message m = lock_message(ino, fi, LOCK_FLOCK, mode);
 
+	if (control_refuses(req, ino, EOPNOTSUPP))
+		return;
 	if (mode != LOCK_NONE)
 		fs_note_caller(req, &m);
 	m.flags = mode != LOCK_NONE && !(op & LOCK_NB) ? LOCK_WAIT : 0;
@@ -80,6 +86,8 @@ void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct asked *a;
 	uint64_t call;
 
+	if (control_refuses(req, ino, 0))
+		return;
 	if (!node_owns_ranges(fs->node, fi->fh, fi->lock_owner)) {
 		fuse_reply_err(req, 0);
 		return;

@@ -6,6 +6,7 @@
  * a fork), and the parent waits for its word: the mount serves, or the status to exit with, the
  * reason having been said on the stderr that both share.
  */
+#include "fs/control_stream.h"
 #include "fs/fs.h"
 
 #include <errno.h>
@@ -202,7 +203,9 @@ static int start_onloss(struct fs *fs)
 {
 	const char *why = NULL;
 
-	return onloss_start(fs, &why) < 0 ? cannot(fs->options.mountpoint, why) : 0;
+	return onloss_start(fs, &why) < 0 || breaks_start(fs, &why) < 0
+		       ? cannot(fs->options.mountpoint, why)
+		       : 0;
 }
 
 static int start_bind(struct fs *fs)
@@ -241,8 +244,10 @@ static void stop(struct fs *fs)
 		fuse_session_unmount(fs->session);
 	fs->mounted = false;
 	stop_notify(fs);
+	breaks_stop(fs);
 	onloss_stop(fs);
 	bind_stop(fs);
+	readers_end(fs);
 	if (fs->node && fs->endpoints[0])
 		fs_serve_until_left(fs);
 	for (size_t i = 0; i < fs->options.master_count; i++)

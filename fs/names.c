@@ -16,7 +16,8 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fs *fs = fuse_req_userdata(req);
 	struct asked *a;
 
-	if (fs_own_lookup(req, parent, name) || fs_too_long(req, name))
+	if (fs_own_lookup(req, parent, name) || control_lookup(req, parent, name) ||
+	    fs_too_long(req, name))
 		return;
 	a = fs_asked_new(req, NULL);
 	if (!a)
@@ -62,8 +63,11 @@ static struct message create_message(fuse_req_t req, fuse_ino_t parent, const ch
 void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
-	struct message m = create_message(req, parent, name, mode);
+	struct message m;
 
+	if (control_refuses_new(req, parent, name))
+		return;
+	m = create_message(req, parent, name, mode);
 	m.flags = (fi->flags & O_EXCL ? OPEN_EXCL : 0) | (fi->flags & O_TRUNC ? OPEN_TRUNC : 0) |
 		  fs_privilege(req);
 	if (!fs_too_long(req, name))
@@ -77,7 +81,7 @@ void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	struct asked *a;
 
 	(void)rdev;
-	if (fs_own_make(req, parent, name))
+	if (fs_own_make(req, parent, name) || control_refuses_new(req, parent, name))
 		return;
 	if (!S_ISREG(mode)) {
 		fuse_reply_err(req, EPERM);
@@ -105,7 +109,8 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, uin
 		.uid = ctx->uid,
 	};
 
-	if (fs_own_remove(req, parent, name) || fs_too_long(req, name))
+	if (fs_own_remove(req, parent, name) || control_refuses_end(req, parent, name) ||
+	    fs_too_long(req, name))
 		return;
 	told_fill(fs->told, ctx->pid, &m);
 	fs_ask(req, NULL, &m);
@@ -126,7 +131,7 @@ void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct message m = create_message(req, parent, name, mode);
 
 	m.kind = MESSAGE_MKDIR;
-	if (fs_own_make(req, parent, name))
+	if (fs_own_make(req, parent, name) || control_refuses_new(req, parent, name))
 		return;
 	if (!fs_too_long(req, name))
 		fs_ask(req, NULL, &m);
@@ -139,7 +144,7 @@ void fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	m.kind = MESSAGE_SYMLINK;
 	m.data = target;
 	m.data_len = strlen(target);
-	if (fs_own_make(req, parent, name))
+	if (fs_own_make(req, parent, name) || control_refuses_new(req, parent, name))
 		return;
 	if (!fs_too_long(req, name))
 		fs_ask(req, NULL, &m);
@@ -151,7 +156,8 @@ void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 
 	m.kind = MESSAGE_LINK;
 	m.ino = ino;
-	if (!fs_too_long(req, name))
+	if (!control_refuses_new(req, parent, name) && !control_refuses(req, ino, EPERM) &&
+	    !fs_too_long(req, name))
 		fs_ask(req, NULL, &m);
 }
 
@@ -162,6 +168,8 @@ void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	struct message m = create_message(req, parent, name, 0);
 	struct fs *fs = fuse_req_userdata(req);
 
+	if (control_refuses_end(req, parent, name) || control_refuses_end(req, newparent, newname))
+		return;
 	if (flags & ~(unsigned)RENAME_NOREPLACE) {
 		fuse_reply_err(req, EINVAL);
 		return;
@@ -191,8 +199,11 @@ void fs_readlink(fuse_req_t req, fuse_ino_t ino)
 void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct message m = {.kind = MESSAGE_READDIR, .ino = ino};
-	struct asked *a = fs_asked_new(req, fi);
+	struct asked *a;
 
+	if (control_readdir(req, ino, size, off))
+		return;
+	a = fs_asked_new(req, fi);
 	if (!a)
 		return;
 	a->size = size;

@@ -46,8 +46,9 @@ static struct fence_job *job_for(const struct fs *fs, int signal, size_t count)
 static void end_of_loss(struct fs *fs, bool stopped)
 {
 	if (!stopped)
-		log_error("holders of the lost lease could not be stopped; the master frees what "
-			  "they held when its own time is over");
+		log_error("%s: holders of the lost lease could not be stopped; the master frees "
+			  "what they held when its own time is over",
+			  fs->options.node);
 	node_fenced(fs->node, stopped, loop_now());
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The loop: requests of the kernel, packets of the masters, and time, one after the other. */
+#include "fs/control_stream.h"
 #include "fs/fs.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 /* How long a mount waits for a first session where nobody answers, if timeo= does not say. */
 #define START_NS (10 * NS_PER_SEC)
 
-enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ONLOSS, FD_BIND, FD_ENDPOINTS };
+enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ONLOSS, FD_BIND, FD_BREAKS, FD_ENDPOINTS };
 
 /* ---- Inputs ---- */
 
@@ -143,6 +144,7 @@ static unsigned drain(struct fs *fs)
 	node_tick(fs->node, loop_now());
 	while (node_next_answer(fs->node, loop_now(), &answer))
 		fs_answer(fs, &answer);
+	breaks_turn(fs);
 	send_packets(fs);
 	while ((notice = node_next_notice(fs->node))) {
 		if (fs->notify)
@@ -159,6 +161,7 @@ static unsigned drain(struct fs *fs)
 		events |= 1u << event.kind;
 	}
 	onloss_turn(fs);
+	readers_turn(fs);
 	return events;
 }
 
@@ -167,10 +170,11 @@ static unsigned drain(struct fs *fs)
 static int64_t deadline(const struct fs *fs, int64_t until_ns)
 {
 	int64_t at = node_deadline(fs->node), onloss_at = onloss_deadline(fs);
-	int64_t bind_at = bind_deadline(fs);
+	int64_t bind_at = bind_deadline(fs), breaks_at = breaks_deadline(fs);
 
 	at = at < onloss_at ? at : onloss_at;
 	at = at < bind_at ? at : bind_at;
+	at = at < breaks_at ? at : breaks_at;
 	return at < until_ns ? at : until_ns;
 }
 
@@ -192,6 +196,7 @@ static unsigned turn(struct fs *fs, int64_t until_ns, int *sig)
 	fds[FD_SIGNAL] = (struct pollfd){.fd = fs->loop.signal_fd, .events = POLLIN};
 	fds[FD_ONLOSS] = (struct pollfd){.fd = onloss_fd(fs), .events = POLLIN};
 	fds[FD_BIND] = (struct pollfd){.fd = bind_fd(fs), .events = POLLIN};
+	fds[FD_BREAKS] = (struct pollfd){.fd = breaks_fd(fs), .events = POLLIN};
 	for (size_t i = 0; i < fs->options.master_count; i++)
 		fds[FD_ENDPOINTS + i] = (struct pollfd){
 			.fd = fs->endpoints[i] ? endpoint_fd(fs->endpoints[i]) : -1,

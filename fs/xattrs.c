@@ -19,6 +19,12 @@ static bool is_user(const char *name)
 	return !strncmp(name, USER_PREFIX, sizeof(USER_PREFIX) - 1);
 }
 
+/* Long, and of use to programs only: it is not listed. */
+static bool is_locks(const char *name)
+{
+	return !strcmp(name, CONTROL_LOCKS_XATTR);
+}
+
 /* ---- Looking ---- */
 
 static void ask_info(fuse_req_t req, fuse_ino_t ino, enum xattr xattr, size_t size)
@@ -43,7 +49,11 @@ void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	enum xattr xattr = xattr_find(name);
 
-	if (xattr != XATTR_END)
+	if (control_refuses(req, ino, is_user(name) ? ENODATA : EOPNOTSUPP))
+		return;
+	if (is_locks(name))
+		control_survey_xattr(req, ino, size);
+	else if (xattr != XATTR_END)
 		ask_info(req, ino, xattr, size);
 	else
 		fuse_reply_err(req, is_user(name) ? ENODATA : EOPNOTSUPP);
@@ -51,6 +61,8 @@ void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 
 void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
+	if (control_lists_none(req, ino, size))
+		return;
 	ask_info(req, ino, XATTR_END, size);
 }
 
@@ -147,7 +159,11 @@ void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	enum xattr xattr = xattr_find(name);
 	int64_t ttl_ns;
 
-	if (xattr == XATTR_END)
+	if (control_refuses(req, ino, EOPNOTSUPP))
+		return;
+	if (is_locks(name))
+		fuse_reply_err(req, EPERM);
+	else if (xattr == XATTR_END)
 		fuse_reply_err(req, EOPNOTSUPP);
 	else if (xattr == XATTR_BIND)
 		set_bind(req, ino, value, size, flags);
@@ -165,11 +181,13 @@ void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	enum xattr xattr = xattr_find(name);
 
+	if (control_refuses(req, ino, is_user(name) ? ENODATA : EOPNOTSUPP))
+		return;
 	if (xattr == XATTR_TTL)
 		ask_ttl(req, ino, 0, TTL_REPLACE);
 	else if (xattr == XATTR_BIND)
 		ask_bind(req, ino, BIND_DEFAULT);
-	else if (xattr != XATTR_END)
+	else if (xattr != XATTR_END || is_locks(name))
 		fuse_reply_err(req, EPERM);
 	else
 		fuse_reply_err(req, is_user(name) ? ENODATA : EOPNOTSUPP);

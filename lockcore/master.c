@@ -35,6 +35,7 @@ void master_forget_epoch(struct master *m)
 	struct session *s, *next;
 
 	vouch_free_all(m);
+	break_free_all(m);
 	HASH_ITER (hh, m->sessions, s, next)
 		session_free(m, s);
 	table_free(m->table);

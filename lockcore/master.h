@@ -71,8 +71,12 @@
 /* Sessions of an epoch whose DELETE was of unknown outcome first; with more, a new epoch settles
  * them all. */
 #define MASTER_DOUBTED_MAX 64
-#define MASTER_REPLIES_MAX 256 /* answers to HELLO and BYE not yet drained; more are dropped */
-#define MASTER_EVENTS_MAX  64  /* not yet drained; the oldest give way */
+/* Of a session that has more than this unacknowledged, what changes is not told to who watches there:
+ * some thousand changes. */
+#define MASTER_FEED_MAX_BYTES (UINT64_C(4) << 20)
+#define MASTER_BREAKS_MAX     1024 /* acquisitions being broken; a request for more gets NO_MEMORY */
+#define MASTER_REPLIES_MAX    256  /* answers to HELLO and BYE not yet drained; more are dropped */
+#define MASTER_EVENTS_MAX     64   /* not yet drained; the oldest give way */
 
 struct master;
 

@@ -375,7 +375,6 @@ struct table_want exec_want(const struct session *s, const struct message *msg)
 		.pid = msg->pid,
 		.uid = msg->uid,
 		.command = msg->command,
-		.since_ns = msg->since_ns,
 	};
 }
 
@@ -387,7 +386,7 @@ static void exec_lock(struct master *m, struct session *s, const struct message 
 	struct message r = {0};
 	enum status status;
 
-	want.since_ns = now.wall_ns;
+	want.since_ns = now.boot_ns;
 	status = table_lock(m->table, &want, &got);
 
 	if (status == STATUS_OK && got.queued) {
@@ -398,7 +397,7 @@ static void exec_lock(struct master *m, struct session *s, const struct message 
 		return; /* the reply comes with the grant */
 	}
 	r.token = got.token;
-	r.since_ns = got.since_ns;
+	r.age_ns = moment_age_since(got.since_ns, now.boot_ns);
 	reply(m, s, msg, &r, status);
 }
 
@@ -435,6 +434,16 @@ static void exec_getinfo(struct master *m, struct session *s, const struct messa
 	reply(m, s, msg, &r, status);
 }
 
+static void exec_survey(struct master *m, struct session *s, const struct message *msg,
+			struct moment now)
+{
+	struct table_survey survey;
+	struct message r = {0};
+	enum status status = survey_page(m, msg, now, &survey, &r);
+
+	reply(m, s, msg, &r, status);
+}
+
 /* Whoever waits to hear what became of the request hears that it waited until now. */
 static void exec_cancel(struct master *m, struct session *s, const struct message *msg)
 {
@@ -448,9 +457,18 @@ static void exec_cancel(struct master *m, struct session *s, const struct messag
 		session_push(m, s, &r);
 }
 
+static void exec_watch(struct master *m, struct session *s, const struct message *msg)
+{
+	struct message r = {0};
+
+	feed_watch(m, s, (msg->flags & WATCH_CHANGES) != 0);
+	reply(m, s, msg, &r, STATUS_OK);
+}
+
 void exec_request(struct master *m, struct session *s, const struct message *msg, struct moment now)
 {
 	m->clock++;
+	table_now(m->table, now);
 	switch (msg->kind) {
 	case MESSAGE_LOOKUP:
 		exec_lookup(m, s, msg);
@@ -474,7 +492,9 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 		exec_write(m, s, msg, now);
 		break;
 	case MESSAGE_UNLINK:
+		table_breaks(m->table, (msg->flags & BROKEN) != 0);
 		exec_unlink(m, s, msg, now);
+		table_breaks(m->table, false);
 		break;
 	case MESSAGE_MKDIR:
 	case MESSAGE_SYMLINK:
@@ -495,6 +515,18 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 	case MESSAGE_GETINFO:
 		exec_getinfo(m, s, msg, now);
 		break;
+	case MESSAGE_WATCH:
+		exec_watch(m, s, msg);
+		break;
+	case MESSAGE_BREAK:
+		break_request(m, s, msg, now);
+		break;
+	case MESSAGE_REVOKED:
+		break_revoked(m, s, msg);
+		break;
+	case MESSAGE_SURVEY:
+		exec_survey(m, s, msg, now);
+		break;
 	case MESSAGE_LOCK:
 		exec_lock(m, s, msg, now);
 		break;
@@ -502,7 +534,9 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 		exec_testlock(m, s, msg);
 		break;
 	case MESSAGE_CLOSE:
+		table_breaks(m->table, (msg->flags & BROKEN) != 0);
 		table_close(m->table, s->instance, msg->handle, now);
+		table_breaks(m->table, false);
 		break;
 	case MESSAGE_CANCEL:
 		exec_cancel(m, s, msg);
@@ -524,7 +558,6 @@ void exec_drain(struct master *m)
 			.kind = MESSAGE_REPLY,
 			.req = grant.req,
 			.token = grant.token,
-			.since_ns = grant.since_ns,
 		};
 
 		if (s)
@@ -533,4 +566,5 @@ void exec_drain(struct master *m)
 	while (table_next_gone(m->table, &ino))
 		vouch_gone(m, ino);
 	seen_drain(m);
+	feed_drain(m);
 }

@@ -44,6 +44,7 @@ static enum status reclaim(struct master *m, struct session *s, const struct mes
 {
 	struct table_want want = exec_want(s, msg);
 
+	want.since_ns = now.boot_ns - moment_age(msg->age_ns);
 	switch (msg->kind) {
 	case MESSAGE_RECLAIM_FILE:
 		return reclaim_file(m, s, msg, now);

@@ -11,23 +11,33 @@ struct leases {
 };
 
 /* As the master counts it (W): who waits for the name has to wait so long at most. */
+int64_t info_lease_end(struct master *m, uint64_t instance, struct moment now)
+{
+	const struct session *s = session_find(m, instance);
+
+	return s && deadline_is_set(&s->expiry) && s->expiry.at_ns > now.boot_ns
+		       ? s->expiry.at_ns
+		       : now.boot_ns; /* it is dying */
+}
+
 static int64_t lease_end(void *arg, uint64_t client)
 {
 	const struct leases *l = arg;
-	const struct session *s = session_find(l->master, client);
 
-	return s && deadline_is_set(&s->expiry) && s->expiry.at_ns > l->now.boot_ns
-		       ? s->expiry.at_ns
-		       : l->now.boot_ns; /* it is dying */
+	return info_lease_end(l->master, client, l->now);
+}
+
+const char *info_node(struct master *m, uint64_t instance)
+{
+	const struct session *s = session_find(m, instance);
+
+	return s ? s->node : "";
 }
 
 static void name_nodes(struct master *m, struct table_info *info)
 {
-	for (size_t i = 0; i < info->holder_count; i++) {
-		const struct session *s = session_find(m, info->holders[i].session);
-
-		info->holders[i].node = s ? s->node : "";
-	}
+	for (size_t i = 0; i < info->holder_count; i++)
+		info->holders[i].node = info_node(m, info->holders[i].session);
 }
 
 enum status info_get(struct master *m, const struct session *s, const struct message *msg,

@@ -6,13 +6,15 @@
 #include "lockcore/message.h"
 
 /* An upper bound of a message's fixed-size fields in the wire's encoding, tags included. */
-#define FIXED_FIELDS_BOUND 564
+#define FIXED_FIELDS_BOUND 579
 /* The same of one directory entry, without its name. */
 #define ENTRY_FIELDS_BOUND 32
 /* And of one link. */
 #define LINK_FIELDS_BOUND 128
 /* And of one holder. */
 #define HOLDER_FIELDS_BOUND 112
+/* And of one lock, held name or waiter. */
+#define SURVEYED_FIELDS_BOUND 160
 
 size_t message_wire_bound(const struct message *m)
 {
@@ -27,6 +29,9 @@ size_t message_wire_bound(const struct message *m)
 		bound += LINK_FIELDS_BOUND + strlen(m->links[i].name);
 	for (size_t i = 0; i < m->holder_count; i++)
 		bound += HOLDER_FIELDS_BOUND + strlen(m->holders[i].node);
+	for (size_t i = 0; i < m->surveyed_count; i++)
+		bound += SURVEYED_FIELDS_BOUND + strlen(m->surveyed[i].name) +
+			 strlen(m->surveyed[i].node);
 	return bound;
 }
 
@@ -52,8 +57,9 @@ static void copy_tail(struct message *to, const struct message *from, char *at)
 	struct entry *entries = (struct entry *)(void *)at;
 	struct link *links = (struct link *)(void *)(entries + from->entry_count);
 	struct holder *holders = (struct holder *)(void *)(links + from->link_count);
+	struct surveyed *surveyed = (struct surveyed *)(void *)(holders + from->holder_count);
 
-	at = (char *)(holders + from->holder_count);
+	at = (char *)(surveyed + from->surveyed_count);
 	for (size_t i = 0; i < from->entry_count; i++) {
 		entries[i] = from->entries[i];
 		entries[i].name =
@@ -68,9 +74,17 @@ static void copy_tail(struct message *to, const struct message *from, char *at)
 		holders[i].node =
 			put(&at, from->holders[i].node, string_size(from->holders[i].node));
 	}
+	for (size_t i = 0; i < from->surveyed_count; i++) {
+		const struct surveyed *of = &from->surveyed[i];
+
+		surveyed[i] = *of;
+		surveyed[i].name = put(&at, of->name, string_size(of->name));
+		surveyed[i].node = put(&at, of->node, string_size(of->node));
+	}
 	to->entries = from->entry_count ? entries : NULL;
 	to->links = from->link_count ? links : NULL;
 	to->holders = from->holder_count ? holders : NULL;
+	to->surveyed = from->surveyed_count ? surveyed : NULL;
 	to->name = put(&at, from->name, string_size(from->name));
 	to->name2 = put(&at, from->name2, string_size(from->name2));
 	to->text = put(&at, from->text, string_size(from->text));
@@ -88,6 +102,9 @@ static size_t tail_size(const struct message *m)
 		tail += sizeof(struct link) + string_size(m->links[i].name);
 	for (size_t i = 0; i < m->holder_count; i++)
 		tail += sizeof(struct holder) + string_size(m->holders[i].node);
+	for (size_t i = 0; i < m->surveyed_count; i++)
+		tail += sizeof(struct surveyed) + string_size(m->surveyed[i].name) +
+			string_size(m->surveyed[i].node);
 	return tail;
 }
 
@@ -97,7 +114,8 @@ struct message *message_copy(const struct message *m)
 	struct message *copy;
 
 	assert(m->data_len <= CONTENT_MAX_BYTES && m->entry_count <= LISTING_MAX &&
-	       m->link_count <= LINKS_MAX && m->holder_count <= HOLDERS_MAX);
+	       m->link_count <= LINKS_MAX && m->holder_count <= HOLDERS_MAX &&
+	       m->surveyed_count <= SURVEY_MAX);
 	copy = malloc(sizeof(*copy) + tail_size(m));
 	if (!copy)
 		return NULL;
@@ -151,10 +169,11 @@ const char *message_kind_name(enum message_kind kind)
 		"LOOKUP",	"GETATTR",	"SETATTR",	"CREATE",	"OPEN",
 		"READ",		"WRITE",	"UNLINK",	"MKDIR",	"SYMLINK",
 		"LINK",		"RENAME",	"READDIR",	"STATFS",	"GETINFO",
-		"LOCK",		"TESTLOCK",	"CLOSE",	"CANCEL",	"RECLAIM_FILE",
-		"RECLAIM_GONE", "RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_TIME",
-		"RECLAIM_DONE", "REPLY",	"QUEUED",	"VOUCH",	"FORGET",
-		"UNSEEN",	"APPEARED",	"SEEN",
+		"SURVEY",	"BREAK",	"WATCH",	"LOCK",		"TESTLOCK",
+		"CLOSE",	"CANCEL",	"REVOKED",	"RECLAIM_FILE", "RECLAIM_GONE",
+		"RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_TIME", "RECLAIM_DONE",
+		"REPLY",	"QUEUED",	"VOUCH",	"FORGET",	"UNSEEN",
+		"APPEARED",	"REVOKE",	"CHANGE",	"SEEN",
 	};
 
 	_Static_assert(sizeof(session) / sizeof(*session) == MESSAGE_LAST_SESSION + 1, "kinds");

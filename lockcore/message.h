@@ -24,6 +24,9 @@
 #define LINKS_MAX	  32	       /* names of one file (EMLINK past that) */
 #define LISTING_MAX	  128	       /* directory entries in one reply; a page of readdir */
 #define HOLDERS_MAX	  32	       /* holders in one reply */
+#define SURVEY_MAX	  256	       /* locks, held names and waiters in one reply */
+#define SURVEY_NAME_MAX	  4095	       /* bytes of a path below the mount (PATH_MAX) */
+#define SURVEY_NAMES_MAX  32768	       /* bytes of all paths in one reply, with their NULs */
 #define COMMAND_MAX_BYTES 15	       /* a program's name (TASK_COMM_LEN), without its NUL */
 #define PACKET_MAX_COUNT  256	       /* messages in one packet: bounds the work of one input */
 #define NODE_REQUESTS_MAX 65536	       /* requests of one node under way, waiting locks included */
@@ -112,29 +115,38 @@ enum message_kind {
 	MESSAGE_RENAME,
 	MESSAGE_READDIR, /* ino, start (cookie to go on after) */
 	MESSAGE_STATFS,
-	MESSAGE_GETINFO,  /* ino, pid (who asks): who holds the file, and for how long? */
+	MESSAGE_GETINFO, /* ino, pid (who asks): who holds the file, and for how long? */
+	MESSAGE_BREAK,	 /* token, uid (who asks): take this acquisition away from its holder */
+	MESSAGE_WATCH, /* flags (WATCH_CHANGES or 0): tell of all acquisitions from now on, or no more */
+	/* ino, or 0: all locks, held names and waiters of the file, or of the cluster; start, target,
+	   ticket: where to go on, as the reply to the page before said, or 0 */
+	MESSAGE_SURVEY,
 	MESSAGE_LOCK,	  /* ino, handle, owner, lock (kind, mode), start, end, flags (LOCK_WAIT),
 			    pid, uid, command */
 	MESSAGE_TESTLOCK, /* as LOCK: who is in the way? */
 	/* One-way: no reply. */
 	MESSAGE_CLOSE,	/* handle: the open is over, and every lock taken through it */
 	MESSAGE_CANCEL, /* target (req): no longer waits */
+	/* token: nobody here acts under it any more, and what had to be released for that has been,
+	   in messages before this one; or nobody has it (any more) */
+	MESSAGE_REVOKED,
 	/* Reclaim, one-way (protocol rules 5 to 7). */
 	MESSAGE_RECLAIM_FILE, /* attr, links, data, flags (RECORD_*) */
 	MESSAGE_RECLAIM_GONE, /* ino, version: removed, whatever others may say */
 	MESSAGE_RECLAIM_OPEN, /* ino, handle, pid */
-	MESSAGE_RECLAIM_LOCK, /* ino, handle, owner, lock, start, end, token, since_ns, pid, uid,
+	MESSAGE_RECLAIM_LOCK, /* ino, handle, owner, lock, start, end, token, age_ns, pid, uid,
 				 command */
-	MESSAGE_RECLAIM_WAIT, /* req, ino, handle, owner, lock, start, end, ticket, pid, uid,
+	MESSAGE_RECLAIM_WAIT, /* req, ino, handle, owner, lock, start, end, ticket, age_ns, pid, uid,
 				 command */
 	MESSAGE_RECLAIM_TIME, /* ino (a directory), since_ns: a name in it was changed then */
 	MESSAGE_RECLAIM_DONE,
 	/* master to node */
 	MESSAGE_REPLY,	  /* req, status, and by request: attr, start, token (of the lock, or of the
-			  name looked up), since_ns, data, entries, lock, pid, parent, links; flags
+			  name looked up), age_ns, data, entries, lock, pid, parent, links; flags
 			  (REPLY_*). GETINFO: attr, holders (the newest first), token, lock (mode),
 			  length (waiting requests), keeper, lease_ns (how long that keeps the name),
-			  ttl_ns */
+			  ttl_ns. SURVEY: surveyed; start, target, ticket (to go on), epoch (cursors
+			  mean nothing in another), REPLY_END */
 	MESSAGE_QUEUED,	  /* req, ticket: the lock request waits; its REPLY comes later */
 	MESSAGE_VOUCH,	  /* as RECLAIM_FILE: keep this record from now on */
 	MESSAGE_FORGET,	  /* ino: the file is gone everywhere, drop its record */
@@ -142,6 +154,10 @@ enum message_kind {
 			     name that the session has seen is gone, by no request of its own */
 	MESSAGE_APPEARED, /* parent, name, attr: a name made by another, in a directory that the
 			     session has seen; for who said SEEN with WATCH_ALL */
+	MESSAGE_REVOKE, /* token, ino, handle (of a lock): it is being broken; REVOKED is awaited */
+	/* change, surveyed (one: of whom; its age is 0, of a wait it has no token); MISSED: length (how
+	   many). For who said WATCH */
+	MESSAGE_CHANGE,
 	/*
 	 * Node to master, one-way, at any time. parent, name, ino: seen in an earlier epoch or
 	 * session; if the name is not, or no longer, that file's, UNSEEN follows. Without a name:
@@ -187,6 +203,10 @@ enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 #define RECORD_VOUCHED 0x800u	/* the sender keeps the record until it hears FORGET */
 #define TTL_CREATE     0x20000u /* SETATTR of a ttl: there must be none (XATTR_CREATE) */
 #define TTL_REPLACE    0x40000u /* there must be one (XATTR_REPLACE, and its removal) */
+/* CLOSE, UNLINK: the holder gives it up because it is broken, and not of its own accord. With UNLINK
+ * a directory that is not empty is no longer held, and stays until it is. */
+#define BROKEN	      0x200000u
+#define WATCH_CHANGES 0x400000u /* WATCH: on */
 
 /* message.set: what SETATTR sets (setattr's valid mask of FUSE, without its numbers). */
 #define SET_MODE      0x01u
@@ -223,9 +243,9 @@ struct link {
 	uint64_t holder;    /* session instance that holds the name, 0: none */
 	uint64_t maker_req; /* the holder's request that made it */
 	uint32_t maker_pid, maker_uid;
-	int64_t idle_ns;  /* life after the last use, of a name that nobody holds (contract 4.3) */
-	int64_t ttl_ns;	  /* life after the last touch, of a held name; 0: as the session (4.4) */
-	int64_t since_ns; /* when it was made; wall clock, ns since 1970 */
+	int64_t idle_ns; /* life after the last use, of a name that nobody holds (contract 4.3) */
+	int64_t ttl_ns;	 /* life after the last touch, of a held name; 0: as the session (4.4) */
+	int64_t age_ns;	 /* since it was made, as of the message that says so */
 	char maker_command[COMMAND_MAX_BYTES + 1];
 	uint64_t flags; /* LINK_*; of 64 bits so that nothing of the struct is padding */
 	const char *name;
@@ -244,13 +264,41 @@ struct holder {
 	uint64_t token;
 	uint64_t session;   /* its instance */
 	int64_t start, end; /* inclusive */
-	int64_t since_ns;   /* when it was acquired: wall clock of the master, ns since 1970 */
+	int64_t age_ns;	    /* since it was acquired */
 	uint32_t pid, uid;
 	enum holder_kind kind;
 	enum lock_mode mode;
 	char command[COMMAND_MAX_BYTES + 1]; /* any bytes but NUL; empty: unknown */
 	const char *node;		     /* of the session; at most NODE_ID_MAX_BYTES */
 };
+
+/*
+ * A lock, a held name (mode LOCK_NONE, 0 to RANGE_END) or a request that waits for a lock, wherever in
+ * the cluster.
+ */
+struct surveyed {
+	uint64_t token;	  /* of the acquisition; 0: it waits */
+	uint64_t ticket;  /* of the wait: of two the lower came first; 0: it is none */
+	uint64_t session; /* its instance */
+	uint64_t ino;
+	uint64_t queue; /* locks and waiters with one number stand in each other's way, and a held
+			       name's file is locked there; 0: nothing is locked in it */
+	int64_t start, end; /* inclusive */
+	int64_t age_ns;	    /* since it was acquired, or has waited */
+	int64_t left_ns;    /* at most, if nobody renews anything; of no waiter */
+	uint32_t pid, uid;
+	uint32_t flags; /* SURVEYED_* */
+	enum holder_kind kind;
+	enum lock_mode mode;
+	char command[COMMAND_MAX_BYTES + 1]; /* any bytes but NUL; empty: unknown */
+	/* From the root of the mount, without a slash before it: at most SURVEY_NAME_MAX bytes, any
+	 * but NUL. Of a longer one the end, after ".../"; empty: unknown. */
+	const char *name;
+	const char *node; /* of the session; at most NODE_ID_MAX_BYTES */
+};
+
+#define SURVEYED_TTL	 0x1u /* left_ns is of a time-to-live, else of the lease */
+#define SURVEYED_REMOVED 0x2u /* the file has no name any more; the name is the last it had */
 
 /* What keeps a name. Of several the one that keeps it longest. */
 enum keeper {
@@ -259,6 +307,19 @@ enum keeper {
 	KEEPER_TTL,	 /* the same, but its time-to-live ends before the lease */
 	KEEPER_IDLE,	 /* nobody, and its idle time runs */
 	KEEPER_MAX = KEEPER_IDLE,
+};
+
+/* What became of an acquisition, or of a wait for one. */
+enum change_kind {
+	CHANGE_NONE = 0,
+	CHANGE_GRANTED,	 /* a lock is granted, or a held name is made */
+	CHANGE_RELEASED, /* given back, or the name removed by whomever */
+	CHANGE_EXPIRED,	 /* ended by its time-to-live, or with its session */
+	CHANGE_BROKEN,	 /* taken away from its holder */
+	CHANGE_WAITS,	 /* a request begins to wait */
+	CHANGE_GAVE_UP,	 /* a wait has ended without the lock */
+	CHANGE_MISSED,	 /* some of these were not told */
+	CHANGE_MAX = CHANGE_MISSED,
 };
 
 /* The names of a file, kept: one allocation, for free(). */
@@ -320,7 +381,9 @@ struct message {
 	enum lock_mode lock_mode;
 	bool resume; /* HELLO: this instance believes in a session */
 	enum keeper keeper;
-	int64_t since_ns; /* of a lock: when it was granted; wall clock, ns since 1970 */
+	int64_t since_ns; /* RECLAIM_TIME: wall clock, ns since 1970 */
+	int64_t age_ns;	  /* of a lock, or of a wait; not negative */
+	enum change_kind change;
 	char command[COMMAND_MAX_BYTES + 1]; /* of the process; any bytes but NUL */
 	struct attr attr;
 	const char *name;  /* NUL-terminated, at most NAME_MAX_BYTES; NULL: none */
@@ -334,6 +397,8 @@ struct message {
 	size_t link_count;
 	const struct holder *holders;
 	size_t holder_count;
+	const struct surveyed *surveyed;
+	size_t surveyed_count;
 	struct message *prev, *next; /* utlist, for whoever owns the message */
 };
 

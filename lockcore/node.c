@@ -39,6 +39,8 @@ void node_free(struct node *n)
 		return;
 	node_calls_free(n);
 	kept_free(n);
+	revokes_free(n);
+	changes_free(n);
 	times_free(n);
 	sight_free(n);
 	channel_deinit(&n->channel);
@@ -111,6 +113,7 @@ void node_lapse(struct node *n, struct moment now)
 	event.held = kept_lapse(n, n->config.fence);
 	times_free(n);
 	n->fence = n->lost ? NODE_FENCE_LOST : NODE_FENCE_NONE;
+	revokes_free(n);
 	n->state = NODE_JOINING;
 	n->last_instance = n->instance++;
 	n->said_hello = false;
@@ -126,6 +129,7 @@ void node_lapse(struct node *n, struct moment now)
 
 void node_check_belief(struct node *n, struct moment now)
 {
+	n->now_ns = now.boot_ns;
 	if (n->state == NODE_OPEN && (n->doomed || now.boot_ns >= n->belief_ns))
 		node_lapse(n, now);
 }
@@ -169,6 +173,7 @@ static void begin_epoch(struct node *n, uint64_t epoch, struct moment now)
 	if (resumed)
 		times_reclaim(n);
 	sight_begin(n);
+	changes_begin(n);
 	node_calls_start(n);
 	node_tell(n, (struct node_event){
 			     .kind = resumed ? NODE_EVENT_RESUMED : NODE_EVENT_OPENED,
@@ -312,6 +317,12 @@ static void on_ordered(struct node *n, struct message **slot, struct moment now)
 	case MESSAGE_APPEARED:
 		sight_appeared(n, m);
 		break;
+	case MESSAGE_CHANGE:
+		changes_take(n, slot);
+		break;
+	case MESSAGE_REVOKE:
+		revoke_begin(n, m, now);
+		break;
 	default:
 		break;
 	}
@@ -373,6 +384,7 @@ void node_tick(struct node *n, struct moment now)
 	links_check_silence(n, now);
 	channel_tick(&n->channel, now);
 	node_calls_tick(n, now);
+	revokes_tick(n, now);
 	if (n->state == NODE_LEAVING && now.boot_ns >= n->leave_at_ns) {
 		n->state = NODE_LEFT;
 		node_tell(n, (struct node_event){.kind = NODE_EVENT_LEFT});
@@ -391,6 +403,7 @@ int64_t node_deadline(const struct node *n)
 		return at;
 	if (n->state == NODE_OPEN)
 		at = earlier(earlier(at, fence_deadline(n)), earlier(n->belief_ns, n->doubt_at_ns));
+	at = earlier(at, revokes_deadline(n));
 	if (n->fence != NODE_FENCE_LOST && node_link_up(n, 0, &any))
 		at = earlier(at, n->hello_at_ns);
 	if (n->state == NODE_OPEN && n->links[n->master].up)
@@ -407,6 +420,7 @@ void node_leave(struct node *n, struct moment now)
 		return;
 	if (n->state == NODE_OPEN) {
 		kept_lapse(n, false);
+		revokes_free(n);
 		n->fence = NODE_FENCE_NONE;
 		channel_deinit(&n->channel);
 		patience = NODE_LEAVE_NS;

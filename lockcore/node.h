@@ -11,6 +11,8 @@
  *	while (node_next_packet(n, now, &master, &packet)) …   to the transport
  *	while (node_next_event(n, &event)) …   to the log
  *	while ((notice = node_next_notice(n))) …   to whoever watches directories
+ *	while (node_next_change(n, &change)) …   to whoever watches acquisitions
+ *	while (node_next_revoke(n, &revoke)) …   stop who acts under it, then node_revoked
  *
  * The session, and who may believe what (protocol.md rules 11 to 15; TS is the lease):
  *
@@ -268,6 +270,57 @@ size_t node_held(const struct node *n, struct node_held *out, size_t max);
  * told by a notice. Answered STATUS_NO_MASTER it is done still, unless the lease ends first.
  */
 size_t node_held_names(struct node *n, uint64_t ino, uint64_t calls[LINKS_MAX]);
+/* ---- What becomes of acquisitions in the cluster, for who watches ---- */
+
+/*
+ * A MESSAGE_WATCH with WATCH_CHANGES, submitted as any request, begins it: whatever comes after its
+ * answer is told, in order. It goes on over masters and sessions, with CHANGE_MISSED wherever
+ * something may have been missed, until node_unwatch.
+ */
+#define NODE_CHANGES_MAX 4096 /* not yet drained; further ones are missed */
+
+struct node_change {
+	enum change_kind change;
+	uint64_t missed;	     /* CHANGE_MISSED: at least so many */
+	const struct surveyed *what; /* else: whose; the node's until the next call */
+};
+
+bool node_next_change(struct node *n, struct node_change *out);
+void node_unwatch(struct node *n, struct moment now);
+
+/* ---- An acquisition of this node is broken (contract 7) ---- */
+
+/*
+ * Who may believe what. As of the REVOKE from the master, before this is drained:
+ *
+ *  - the descriptors that the acquisition came through are as lost (node_handle_lapsed): a flock's
+ *    descriptor; of a range all that its owner took ranges of the file through; of a held name all
+ *    of this node's on the file. Calls on them that are under way are answered STATUS_LAPSED; what
+ *    changes a file may be done all the same, as after a signal.
+ *  - the node still believes, and so does the master: nobody else gets it, and a master that is
+ *    started anew is told of it as before. That gives the owner of the loop the time to stop who
+ *    acts under it.
+ *
+ * The node stops believing when node_revoked says that nobody acts under it any more; or when the
+ * holder has given it up (closed the descriptors, removed the name), or after this share of the
+ * lease, whichever comes first. Then it gives up what there is, and tells the master so, in this
+ * order. What was given up is never reclaimed. When the session ends before, all ends.
+ */
+#define NODE_REVOKE_SHARE 4
+
+struct node_revoke {
+	uint64_t token, ino;
+	enum holder_kind kind;
+	uint32_t pid;	  /* who acquired it, as the request said; 0: not known */
+	int64_t until_ns; /* CLOCK_BOOTTIME: when the node stops believing at the latest */
+};
+
+/* One that is not told yet. To be drained after the answers: one of them may be its grant. */
+bool node_next_revoke(struct node *n, struct node_revoke *out);
+/* Fine if it is over, for whatever reason. */
+void node_revoked(struct node *n, uint64_t token, struct moment now);
+/* Is it still waited for (by the node, to hear node_revoked)? */
+bool node_is_revoking(const struct node *n, uint64_t token);
 
 /* ---- Looking ---- */
 
@@ -277,5 +330,18 @@ uint64_t node_instance(const struct node *n);
 int64_t node_lease(const struct node *n);
 /* Until when this node believes in its session; 0: it does not. */
 int64_t node_belief_end(const struct node *n);
+/* The highest of a master that has welcomed it; 0: none has. */
+uint64_t node_epoch(const struct node *n);
+/* The link of the session's master; false: there is no session. */
+bool node_master(const struct node *n, size_t *master);
+
+/* What a master is as far as this node has heard; it asks nobody for that. */
+enum node_standing {
+	NODE_MASTER_SILENT,    /* not connected, or it has not answered what it was asked last */
+	NODE_MASTER_STANDS_BY, /* connected; another leads, or none */
+	NODE_MASTER_LEADS,     /* it has the session, and no renewal is overdue */
+};
+
+enum node_standing node_master_standing(const struct node *n, size_t master);
 
 #endif

@@ -43,7 +43,7 @@ void call_undo(struct node *n, const struct call *c)
 }
 
 /* Answers without waiting for the reply. */
-static void call_give_up(struct node *n, struct call *c, enum status status)
+void call_give_up(struct node *n, struct call *c, enum status status)
 {
 	struct call *next = c->next;
 

@@ -88,6 +88,7 @@ static void take_names(struct node *n, struct kept *k, const struct message *m)
 		n->doomed = true;
 	free(k->names);
 	k->names = names;
+	k->named_ns = n->now_ns;
 }
 
 static void set_content(struct node *n, struct kept *k, const void *data, size_t len)
@@ -323,6 +324,21 @@ void kept_close(struct node *n, struct node_handle *h)
 	free(h);
 }
 
+void kept_lose_handle(struct node *n, struct node_handle *h)
+{
+	struct kept *k = h->kept;
+
+	assert(!h->lapsed);
+	DL_DELETE(k->handles, h);
+	range_drop_handle(&k->locks[LOCK_FLOCK], 0, h->id);
+	range_drop_handle(&k->locks[LOCK_RANGE], 0, h->id);
+	h->attr = k->attr;
+	h->kept = NULL;
+	h->lapsed = true;
+	DL_APPEND(n->lapsed, h);
+	drop_unless_needed(n, k);
+}
+
 void node_close(struct node *n, uint64_t handle, struct moment now)
 {
 	struct message close = {.kind = MESSAGE_CLOSE, .handle = handle};
@@ -332,6 +348,7 @@ void node_close(struct node *n, uint64_t handle, struct moment now)
 	h = node_handle_find(n, handle);
 	if (!h)
 		return;
+	close.flags = h->broken ? BROKEN : 0;
 	if (!h->lapsed)
 		node_push(n, &close);
 	kept_close(n, h);
@@ -354,7 +371,7 @@ static void reclaim_locks(struct node *n, const struct kept *k, enum lock_kind k
 			.start = held->start,
 			.end = held->end,
 			.token = held->token,
-			.since_ns = held->since_ns,
+			.age_ns = moment_age_since(held->since_ns, n->now_ns),
 			.pid = held->pid,
 			.uid = held->uid,
 		};
@@ -364,16 +381,31 @@ static void reclaim_locks(struct node *n, const struct kept *k, enum lock_kind k
 	}
 }
 
+/* Its names, as old as they are by now. */
+static size_t names_now(const struct node *n, const struct kept *k, struct link links[LINKS_MAX])
+{
+	size_t count = k->names ? k->names->count : 0;
+
+	assert(count <= LINKS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		links[i] = k->names->links[i];
+		links[i].age_ns = moment_age(moment_age(links[i].age_ns) +
+					     moment_age_since(k->named_ns, n->now_ns));
+	}
+	return count;
+}
+
 static void reclaim_file(struct node *n, const struct kept *k)
 {
+	struct link links[LINKS_MAX];
 	const struct node_handle *h;
 
 	node_push(n,
 		  &(struct message){
 			  .kind = MESSAGE_RECLAIM_FILE,
 			  .attr = k->attr,
-			  .links = k->names ? k->names->links : NULL,
-			  .link_count = k->names ? k->names->count : 0,
+			  .links = links,
+			  .link_count = names_now(n, k, links),
 			  .data = k->full ? k->content : NULL,
 			  .data_len = k->full ? k->attr.size : 0,
 			  .flags = (k->full ? RECORD_FULL : 0) | (k->vouched ? RECORD_VOUCHED : 0),

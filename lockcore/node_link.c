@@ -88,3 +88,30 @@ int64_t links_silence_deadline(const struct node *n)
 		at = earlier(at, n->links[i].silent_at_ns);
 	return at;
 }
+
+/* ---- Looking ---- */
+
+uint64_t node_epoch(const struct node *n)
+{
+	return n->highest_epoch;
+}
+
+bool node_master(const struct node *n, size_t *master)
+{
+	if (n->state != NODE_OPEN)
+		return false;
+	*master = n->master;
+	return true;
+}
+
+enum node_standing node_master_standing(const struct node *n, size_t master)
+{
+	const struct master_link *l = &n->links[master];
+	bool own = n->state == NODE_OPEN && master == n->master;
+
+	assert(master < n->config.masters);
+	/* While a HELLO is wanted, the session's own master has left a renewal unanswered. */
+	if (!l->up || l->patience_ns || (own && n->hello_at_ns != MOMENT_NEVER))
+		return NODE_MASTER_SILENT;
+	return own ? NODE_MASTER_LEADS : NODE_MASTER_STANDS_BY;
+}

@@ -171,7 +171,7 @@ void kept_apply_lock(struct node *n, const struct message *request, const struct
 	if (request->lock_mode == LOCK_NONE && rule(RULE_RELEASED_IS_NOT_RECLAIMED))
 		return; /* kept_release has struck it out */
 	range.token = reply->token;
-	range.since_ns = reply->since_ns;
+	range.since_ns = n->now_ns - moment_age(reply->age_ns);
 	set_range(n, h->kept, &range);
 	for (c = asked_by(n, request->ino, &range); c; c = c->owner_next)
 		if (c->sent && c->req > request->req)

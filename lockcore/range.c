@@ -94,6 +94,7 @@ static struct range *insert(struct range **list, const struct range *like,
 	assert(range);
 	spares[i] = NULL;
 	*range = *like;
+	range->serial = *list ? (*list)->prev->serial + 1 : 1;
 	DL_APPEND(*list, range);
 	return range;
 }
@@ -165,6 +166,16 @@ int range_drop_handle(struct range **list, uint64_t client, uint64_t handle)
 		}
 	}
 	return dropped;
+}
+
+void range_concat(struct range **list, struct range *other)
+{
+	uint64_t serial = *list ? (*list)->prev->serial : 0;
+	struct range *range;
+
+	DL_FOREACH (other, range)
+		range->serial = ++serial;
+	DL_CONCAT(*list, other);
 }
 
 void range_drop_all(struct range **list)

@@ -21,7 +21,8 @@ struct range {
 	uint64_t ino;		   /* of that; in one list there may be ranges of several files */
 	int64_t start, end;	   /* inclusive */
 	uint64_t token;
-	int64_t since_ns; /* when it was granted; wall clock */
+	uint64_t serial;  /* grows along the list */
+	int64_t since_ns; /* when it was granted, or began to wait; CLOCK_BOOTTIME */
 	uint32_t pid, uid;
 	char command[COMMAND_MAX_BYTES + 1];
 	enum lock_kind kind;
@@ -59,5 +60,7 @@ int range_set(struct range **list, const struct range *want, struct range *spare
 /* Frees every range taken through a handle of a client. Returns how many there were. */
 int range_drop_handle(struct range **list, uint64_t client, uint64_t handle);
 void range_drop_all(struct range **list);
+/* Appends the other list, and numbers what was in it anew. */
+void range_concat(struct range **list, struct range *other);
 
 #endif

@@ -14,6 +14,8 @@ struct table *table_new(uint64_t epoch, uint64_t max_files, struct moment now)
 		return NULL;
 	t->epoch_base = epoch << TABLE_EPOCH_SHIFT;
 	t->max_files = max_files;
+	t->ends_by = CHANGE_RELEASED;
+	t->now_ns = now.boot_ns;
 	root = inode_new(t, ROOT_INO);
 	if (!root)
 		goto out_table;
@@ -79,11 +81,18 @@ void table_free(struct table *t)
 		HASH_DEL(t->dentries, dentry);
 		free(dentry);
 	}
+	feed_free(t);
 	limbo_free(t);
 	free_inodes(t);
 	deadlines_deinit(&t->lives);
+	roster_deinit(&t->taken);
 	free(t->tombs);
 	free(t);
+}
+
+void table_now(struct table *t, struct moment now)
+{
+	t->now_ns = now.boot_ns;
 }
 
 uint64_t table_next_token(struct table *t)
@@ -176,7 +185,7 @@ void table_close(struct table *t, uint64_t client, uint64_t handle, struct momen
 {
 	struct handle *h = table_handle(t, client, handle);
 
-	t->wall_ns = now.wall_ns;
+	table_now(t, now);
 	if (h)
 		handle_close(t, h, now);
 }
@@ -238,7 +247,8 @@ void table_drop_client(struct table *t, uint64_t id, struct moment now)
 	HASH_FIND(hh, t->clients, &id, sizeof(id), client);
 	if (!client)
 		return;
-	t->wall_ns = now.wall_ns;
+	table_now(t, now);
+	t->ends_by = CHANGE_EXPIRED;
 	DL_FOREACH2 (client->handles, h, client_next)
 		lockset_drop_handle(t, h);
 	seen_drop_client(t, client);
@@ -247,6 +257,7 @@ void table_drop_client(struct table *t, uint64_t id, struct moment now)
 		handle_close(t, h, now);
 	HASH_DEL(t->clients, client);
 	free(client);
+	t->ends_by = CHANGE_RELEASED;
 }
 
 uint64_t table_opener(struct table *t, uint64_t ino, uint64_t but)
@@ -285,14 +296,16 @@ void table_tick(struct table *t, struct moment now)
 {
 	struct deadline *due;
 
-	t->wall_ns = now.wall_ns;
+	table_now(t, now);
 	limbo_tick(t, now);
+	t->ends_by = CHANGE_EXPIRED;
 	while ((due = deadlines_due(&t->lives, now.boot_ns))) {
 		struct dentry *d =
 			(struct dentry *)(void *)((char *)due - offsetof(struct dentry, life));
 
 		end_of_life(t, d, now);
 	}
+	t->ends_by = CHANGE_RELEASED;
 }
 
 /* ---- What happened to others ---- */
@@ -304,7 +317,7 @@ bool table_next_grant(struct table *t, struct table_grant *out)
 	if (!w)
 		return false;
 	DL_DELETE(t->granted, w);
-	*out = (struct table_grant){w->key.client, w->key.req, w->want.token, w->want.since_ns};
+	*out = (struct table_grant){w->key.client, w->key.req, w->want.token};
 	free(w);
 	return true;
 }

@@ -48,6 +48,9 @@ struct table;
 /* A table with an empty root directory of mode 1777. NULL: no memory. */
 struct table *table_new(uint64_t epoch, uint64_t max_files, struct moment now);
 void table_free(struct table *t);
+/* Said before a batch of calls: what is acquired by those that do not tell the time counts from here,
+ * and so do the ages in what is asked for. */
+void table_now(struct table *t, struct moment now);
 
 /* ---- Names and files. Calls that change a file write its attributes after the change to *out.
  * ---- */
@@ -156,7 +159,7 @@ struct table_want {
 	bool wait;
 	uint32_t pid, uid;
 	const char *command; /* of the process, up to COMMAND_MAX_BYTES of it; NULL: unknown */
-	int64_t since_ns;    /* wall clock: of the call, or if it is restored of the grant */
+	int64_t since_ns; /* CLOCK_BOOTTIME: of the call; restored, of the grant or that of the wait */
 };
 
 struct table_got {
@@ -209,6 +212,34 @@ struct table_info {
 enum status table_info(struct table *t, uint64_t ino, uint64_t client, uint32_t pid,
 		       struct table_info *out);
 /*
+ * A page of all locks, held names and waiters, of a file (and of those that share its locks) or, with
+ * ino 0, of all, in the order in which the names and the files' first locks came. What is there during
+ * the whole of several pages is listed exactly once, if nothing of it is moved or converted. The work
+ * of a page is bounded: TABLE_SURVEY_LOOKS names and files, and once all locks and waiters of one file,
+ * as for a lock request there.
+ */
+struct table_cursor {
+	uint64_t place, range, ticket; /* all 0: from the beginning */
+};
+
+struct table_survey {
+	struct table_cursor next; /* the next page's, if it is not the end */
+	bool end;
+	size_t count;
+	/* Without their nodes, which the table does not know; left_ns is that of the time-to-live, with
+	 * SURVEYED_TTL, or MOMENT_NEVER. */
+	struct surveyed found[SURVEY_MAX];
+	size_t names_len;
+	char names[SURVEY_NAMES_MAX]; /* of found */
+};
+
+#define TABLE_SURVEY_LOOKS 8192
+
+/* STATUS_STALE: there is no such file. */
+enum status table_survey(struct table *t, uint64_t ino, struct table_cursor from,
+			 struct table_survey *out);
+
+/*
  * What keeps the file's name longest, and until when at most (*end_ns, CLOCK_BOOTTIME) if nobody
  * renews anything; lease_end says until when a client is one. Of a directory that lives on what is
  * in it, TABLE_KEEPER_LOOKS names are looked at.
@@ -229,6 +260,40 @@ enum status table_set_ttl(struct table *t, uint64_t ino, int64_t ttl_ns, uint32_
 			  uint32_t uid, struct moment now, struct attr *out);
 int64_t table_ttl(struct table *t, uint64_t ino); /* 0: none, or no such file */
 
+/* ---- What becomes of acquisitions (message.h, enum change_kind) ---- */
+
+/*
+ * From now on they are told, or not any more. A lock that its owner's next one replaces is not told to
+ * have ended: the new one says which bytes it has.
+ */
+void table_watch_changes(struct table *t, bool on);
+/* What ends in the steps that follow is said to be broken, or released again. */
+void table_breaks(struct table *t, bool on);
+
+struct table_change {
+	enum change_kind change;
+	uint64_t missed; /* CHANGE_MISSED: so many */
+	struct surveyed
+		what; /* else; without a node. Its name is the table's until the next call */
+};
+
+/* To be drained after each step. Beyond this, and without memory, they are missed. */
+#define TABLE_CHANGES_MAX 4096
+bool table_next_change(struct table *t, struct table_change *out);
+
+/* ---- Breaking an acquisition (master_internal.h has the rules) ---- */
+
+struct table_acquired {
+	uint64_t client;
+	uint64_t ino;
+	uint64_t handle; /* that a lock was taken through; 0: it is a held name */
+};
+
+/* Who holds the lock or the name that was got under this token? Looks at all of the table. */
+bool table_find_token(const struct table *t, uint64_t token, struct table_acquired *out);
+/* The client's locks that it got under this token, if there are any, are released. */
+void table_release(struct table *t, uint64_t token, uint64_t client);
+
 /* ---- Life ---- */
 
 /* A client that is about to end waits for nothing any more (protocol rule 9); it keeps what it
@@ -245,7 +310,6 @@ int64_t table_deadline(const struct table *t);
 
 struct table_grant {
 	uint64_t client, req, token;
-	int64_t since_ns;
 };
 
 bool table_next_grant(struct table *t, struct table_grant *out);

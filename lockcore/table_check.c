@@ -153,6 +153,32 @@ static void check_owners(const struct table *t)
 		assert(set->waiting[LOCK_RANGE]);
 }
 
+/* Whoever lists the locks finds every held name and every set of locks, and nothing else. */
+static void check_taken(const struct table *t)
+{
+	size_t live = t->taken.live;
+	const struct inode *inode;
+	const struct dentry *d;
+	uint64_t cookie = 0;
+
+	for (size_t i = 0; i < t->taken.count; i++) {
+		const struct roster_slot *slot = &t->taken.slots[i];
+
+		assert(slot->cookie > cookie && slot->cookie <= t->cookies);
+		cookie = slot->cookie;
+		assert(!slot->entry || slot->entry->cookie == cookie);
+	}
+	for (d = t->dentries; d; d = d->hh.next) {
+		assert((d->holder != NULL) == (d->taken.cookie != 0));
+		live -= d->holder != NULL;
+	}
+	for (inode = t->inodes; inode; inode = inode->hh.next) {
+		assert(!inode->locks || inode->locks->taken.cookie);
+		live -= inode->locks && inode->locks->members == inode;
+	}
+	assert(live == 0);
+}
+
 void table_check(struct table *t)
 {
 	const struct inode *inode;
@@ -171,5 +197,6 @@ void table_check(struct table *t)
 	assert(live == 0);
 	seen_check(t);
 	check_owners(t);
+	check_taken(t);
 	assert(files == t->files && bytes == t->content_bytes);
 }

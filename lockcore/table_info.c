@@ -59,7 +59,8 @@ static void found(struct table_info *info, struct tokens *tokens, const struct h
 	add_holder(info, h);
 }
 
-static void find_locks(const struct inode *inode, struct table_info *info, struct tokens *tokens)
+static void find_locks(const struct table *t, const struct inode *inode, struct table_info *info,
+		       struct tokens *tokens)
 {
 	const struct lockset *set = inode->locks;
 	const struct waiter *w;
@@ -72,7 +73,7 @@ static void find_locks(const struct inode *inode, struct table_info *info, struc
 				.session = r->client,
 				.start = r->start,
 				.end = r->end,
-				.since_ns = r->since_ns,
+				.age_ns = moment_age_since(r->since_ns, t->now_ns),
 				.pid = r->pid,
 				.uid = r->uid,
 				.kind = kind == LOCK_FLOCK ? HOLDER_FLOCK : HOLDER_RANGE,
@@ -87,7 +88,8 @@ static void find_locks(const struct inode *inode, struct table_info *info, struc
 		DL_COUNT(set->queue, w, info->waiting);
 }
 
-static void find_names(const struct inode *inode, struct table_info *info, struct tokens *tokens)
+static void find_names(const struct table *t, const struct inode *inode, struct table_info *info,
+		       struct tokens *tokens)
 {
 	const struct dentry *d;
 
@@ -96,7 +98,7 @@ static void find_names(const struct inode *inode, struct table_info *info, struc
 			.token = d->token,
 			.session = d->holder ? d->holder->id : 0,
 			.end = RANGE_END,
-			.since_ns = d->since_ns,
+			.age_ns = moment_age_since(d->since_ns, t->now_ns),
 			.pid = d->maker_pid,
 			.uid = d->maker_uid,
 			.kind = HOLDER_NAME,
@@ -129,8 +131,8 @@ enum status table_info(struct table *t, uint64_t ino, uint64_t client, uint32_t 
 	if (!inode)
 		return STATUS_STALE;
 	*out = (struct table_info){.ttl_ns = ttl_of(inode)};
-	find_locks(inode, out, &tokens);
-	find_names(inode, out, &tokens);
+	find_locks(t, inode, out, &tokens);
+	find_names(t, inode, out, &tokens);
 	out->token = tokens.own ? tokens.own : tokens.newest;
 	return STATUS_OK;
 }

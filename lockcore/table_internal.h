@@ -23,6 +23,7 @@
 
 #include "lockcore/deadline.h"
 #include "lockcore/range.h"
+#include "lockcore/roster.h"
 #include "lockcore/rules.h"
 #include "lockcore/table.h"
 
@@ -48,6 +49,7 @@ struct dentry {
 	struct dentry *inode_prev, *inode_next; /* inode.dentries; or dir.lost */
 	struct seen *seen;			/* by whom */
 	struct client *holder;			/* NULL: lives on use */
+	struct roster_entry taken;		/* ROSTER_NAME, while it has a holder */
 	union {
 		struct {
 			struct dentry *held_prev, *held_next; /* holder.held */
@@ -63,7 +65,7 @@ struct dentry {
 	uint64_t cookie;
 	int64_t idle_ns;
 	int64_t ttl_ns;
-	int64_t since_ns;
+	int64_t since_ns; /* when it was made; CLOCK_BOOTTIME */
 	char maker_command[COMMAND_MAX_BYTES + 1];
 	/* The end of an unused unheld name's idle time, or of a held one's time-to-live. */
 	struct deadline life;
@@ -152,9 +154,10 @@ struct span {
 /* The locks of an inode, or of several that share a name (table_kin.c). */
 struct lockset {
 	struct inode *members;
-	struct range *granted[2]; /* by enum lock_kind */
-	struct waiter *queue;	  /* both kinds, first come first */
-	size_t waiting[2];	  /* of the queue, by enum lock_kind */
+	struct roster_entry taken; /* ROSTER_LOCKS */
+	struct range *granted[2];  /* by enum lock_kind */
+	struct waiter *queue;	   /* both kinds, first come first */
+	size_t waiting[2];	   /* of the queue, by enum lock_kind */
 	/* What was released, or left the queue, since it was settled last: whoever does not wait
 	 * for some of that waits as before. */
 	struct span changed[2];
@@ -167,6 +170,8 @@ struct lockset {
 		uint64_t ticket;
 	} cover;
 };
+
+struct feed_event;
 
 struct table {
 	struct inode *inodes;
@@ -186,8 +191,15 @@ struct table {
 	struct deadlines lives;
 	uint64_t epoch_base; /* epoch << TABLE_EPOCH_SHIFT */
 	uint64_t tokens, inos, tickets, cookies;
-	int64_t wall_ns;   /* as last told: when a waiter is granted its lock */
-	uint64_t searches; /* for deadlocks so far */
+	int64_t now_ns;	     /* CLOCK_BOOTTIME as last told: when a waiter is granted its lock */
+	struct roster taken; /* held names and locksets, for who lists them (table_survey.c) */
+	uint64_t searches;   /* for deadlocks so far */
+	bool watched;
+	enum change_kind ends_by;   /* what an acquisition that ends now ends by */
+	struct feed_event *changes; /* not drained; the oldest first */
+	struct feed_event *lent;
+	size_t change_count;
+	uint64_t missed; /* after those */
 	uint64_t max_files;
 	uint64_t files, locks, content_bytes;
 	struct restore *restores;
@@ -198,6 +210,42 @@ struct table {
 	size_t tomb_count;
 	bool restoring;
 };
+
+/* table_survey.c */
+enum roster_sort { ROSTER_NAME, ROSTER_LOCKS };
+/* Enters it; the caller has reserved room. */
+void taken_add(struct table *t, struct roster_entry *e, enum roster_sort sort);
+static inline const struct dentry *taken_name(const struct roster_entry *e)
+{
+	return (const struct dentry *)(const void *)((const char *)e -
+						     offsetof(struct dentry, taken));
+}
+static inline const struct lockset *taken_locks(const struct roster_entry *e)
+{
+	return (const struct lockset *)(const void *)((const char *)e -
+						      offsetof(struct lockset, taken));
+}
+/* What there is to say of a held name; of a lock, or with a ticket of what a request waits for, its
+ * file being this. Without a name. */
+struct surveyed survey_of_name(const struct table *t, const struct dentry *d);
+struct surveyed survey_of_range(const struct table *t, const struct range *r,
+				const struct inode *inode, uint64_t ticket);
+/* The name of the file whose lock it is; NULL: it has had none. */
+const struct dentry *survey_name(const struct inode *inode);
+/* Writes the path so that it ends right before `end`, with its NUL, and returns where it begins. */
+char *survey_path(const struct dentry *d, char *begin, char *end);
+
+/* table_feed.c. Without a watcher each of these is one look at a flag. */
+/* Of what the owner of `want` holds there, this much is about to be given up. */
+void feed_release(struct table *t, const struct lockset *set, const struct range *want);
+/* All that is taken through the handle. */
+void feed_release_handle(struct table *t, const struct lockset *set, const struct handle *h);
+void feed_range(struct table *t, enum change_kind change, const struct range *r);
+void feed_waiter(struct table *t, enum change_kind change, const struct waiter *w);
+/* A held name is made; or it is about to end, by what t->ends_by says. */
+void feed_name_made(struct table *t, const struct dentry *d);
+void feed_name_ends(struct table *t, const struct dentry *d);
+void feed_free(struct table *t);
 
 /* table.c */
 struct client *table_client(struct table *t, uint64_t id); /* finds or makes; NULL: no memory */
@@ -269,6 +317,9 @@ static inline uint64_t dentry_parent(const struct dentry *d)
 	memcpy(&ino, d->key, sizeof(ino));
 	return ino;
 }
+/* The name has another holder from now on, or none; for one the caller has reserved room in
+ * table.taken. */
+void dentry_set_holder(struct table *t, struct dentry *d, struct client *holder);
 /* Links a new name; the caller has checked that it is free. NULL: no memory, nothing changed. */
 struct dentry *dentry_link(struct table *t, struct inode *parent, const char *name,
 			   struct inode *inode, struct client *holder);
@@ -324,9 +375,9 @@ void lockset_drop_handle(struct table *t, struct handle *h);
 
 /* table_kin.c */
 /* Finds or makes; NULL: no memory. */
-struct lockset *lockset_make(struct inode *inode);
+struct lockset *lockset_make(struct table *t, struct inode *inode);
 void lockset_leave(struct inode *inode);
-void lockset_free_if_empty(struct inode *inode);
+void lockset_free_if_empty(struct table *t, struct inode *inode);
 /* The queue, by tickets. */
 void lockset_sort(struct lockset *set);
 /* From now on the inode shares the locks of its kin; the caller settles. */

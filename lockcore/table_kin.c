@@ -63,13 +63,15 @@ void lost_unlist_all(struct dir *dir)
 
 /* ---- Locksets ---- */
 
-struct lockset *lockset_make(struct inode *inode)
+struct lockset *lockset_make(struct table *t, struct inode *inode)
 {
 	if (inode->locks)
 		return inode->locks;
-	inode->locks = calloc(1, sizeof(*inode->locks));
-	if (inode->locks)
-		DL_APPEND2(inode->locks->members, inode, set_prev, set_next);
+	inode->locks = roster_reserve(&t->taken) ? calloc(1, sizeof(*inode->locks)) : NULL;
+	if (!inode->locks)
+		return NULL;
+	DL_APPEND2(inode->locks->members, inode, set_prev, set_next);
+	taken_add(t, &inode->locks->taken, ROSTER_LOCKS);
 	return inode->locks;
 }
 
@@ -81,7 +83,7 @@ void lockset_leave(struct inode *inode)
 	inode->locks = NULL;
 }
 
-void lockset_free_if_empty(struct inode *inode)
+void lockset_free_if_empty(struct table *t, struct inode *inode)
 {
 	struct lockset *set = inode->locks;
 
@@ -89,6 +91,7 @@ void lockset_free_if_empty(struct inode *inode)
 		return;
 	while (set->members)
 		lockset_leave(set->members);
+	roster_remove(&t->taken, &set->taken);
 	free(set);
 }
 
@@ -109,7 +112,7 @@ static void merge(struct table *t, struct lockset *into, struct lockset *from)
 	struct waiter *w;
 
 	for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++)
-		DL_CONCAT(into->granted[kind], from->granted[kind]);
+		range_concat(&into->granted[kind], from->granted[kind]);
 	owners_move(t, into, from);
 	DL_CONCAT(into->queue, from->queue);
 	lockset_sort(into);
@@ -118,6 +121,7 @@ static void merge(struct table *t, struct lockset *into, struct lockset *from)
 	DL_FOREACH2 (from->members, member, set_next)
 		member->locks = into;
 	DL_CONCAT2(into->members, from->members, set_prev, set_next);
+	roster_remove(&t->taken, &from->taken);
 	free(from);
 }
 

@@ -176,6 +176,7 @@ static void waiter_unlink(struct table *t, struct waiter *w)
 
 static void waiter_free(struct table *t, struct waiter *w)
 {
+	feed_waiter(t, CHANGE_GAVE_UP, w);
 	waiter_unlink(t, w);
 	range_unreserve(w->spares);
 	free(w);
@@ -185,10 +186,11 @@ static void waiter_grant(struct table *t, struct lockset *set, struct waiter *w)
 {
 	waiter_unlink(t, w);
 	w->want.token = table_next_token(t);
-	w->want.since_ns = t->wall_ns;
+	w->want.since_ns = t->now_ns;
 	grow(t, range_set(&set->granted[w->want.kind], &w->want, w->spares));
 	range_unreserve(w->spares);
 	owner_gained(t, set, &w->want);
+	feed_range(t, CHANGE_GRANTED, &w->want);
 	DL_APPEND(t->granted, w);
 }
 
@@ -215,7 +217,7 @@ void lockset_settle_changed(struct table *t, struct inode *inode)
 		while ((w = first_due(set)))
 			waiter_grant(t, set, w);
 	memset(set->changed, 0, sizeof(set->changed));
-	lockset_free_if_empty(inode);
+	lockset_free_if_empty(t, inode);
 }
 
 void lockset_settle(struct table *t, struct inode *inode)
@@ -258,11 +260,11 @@ static enum status want_range(struct table *t, const struct table_want *want, st
 }
 
 /* The lockset of an inode, made if need be, and the memory for one range. */
-static bool reserve(struct inode *inode, struct range *spares[RANGE_SPARES])
+static bool reserve(struct table *t, struct inode *inode, struct range *spares[RANGE_SPARES])
 {
-	if (lockset_make(inode) && range_reserve(spares))
+	if (lockset_make(t, inode) && range_reserve(spares))
 		return true;
-	lockset_free_if_empty(inode);
+	lockset_free_if_empty(t, inode);
 	return false;
 }
 
@@ -307,9 +309,12 @@ static void grant_now(struct table *t, struct inode *inode, struct range *want,
 		got->since_ns = want->since_ns;
 	}
 	changed_by_owner(set, want);
+	feed_release(t, set, want);
 	grow(t, range_set(&set->granted[want->kind], want, spares));
-	if (want->mode != LOCK_NONE)
+	if (want->mode != LOCK_NONE) {
 		owner_gained(t, set, want);
+		feed_range(t, CHANGE_GRANTED, want);
+	}
 	lockset_settle_changed(t, inode);
 }
 
@@ -332,9 +337,11 @@ static enum status wait_or_refuse(struct table *t, struct handle *h, const struc
 			return STATUS_NO_MEMORY;
 		got->queued = true;
 		got->ticket = w->ticket = t->epoch_base + ++t->tickets;
+		feed_waiter(t, CHANGE_WAITS, w);
 	}
 	if (lock->kind == LOCK_FLOCK) {
 		changed_by_owner(set, lock);
+		feed_release_handle(t, set, h);
 		grow(t, -range_drop_handle(&set->granted[LOCK_FLOCK], lock->client, lock->handle));
 		if (w)
 			w->may_hold = false;
@@ -359,7 +366,7 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 
 	assert(!t->restoring);
 	*got = (struct table_got){0};
-	t->wall_ns = want->since_ns;
+	t->now_ns = want->since_ns;
 	if (status != STATUS_OK)
 		return status;
 	if (unlocks_all(&lock)) {
@@ -368,7 +375,7 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 		return STATUS_OK;
 	}
 	lockset_join_kin(t, h->inode);
-	if (!reserve(h->inode, spares))
+	if (!reserve(t, h->inode, spares))
 		return STATUS_NO_MEMORY;
 	covering = range_covering(h->inode->locks->granted[lock.kind], &lock);
 	if (covering)
@@ -379,7 +386,7 @@ enum status table_lock(struct table *t, const struct table_want *want, struct ta
 	else
 		grant_now(t, h->inode, &lock, spares, got);
 	range_unreserve(spares);
-	lockset_free_if_empty(h->inode);
+	lockset_free_if_empty(t, h->inode);
 	return status;
 }
 
@@ -446,6 +453,7 @@ void lockset_drop_handle(struct table *t, struct handle *h)
 	handle_drop_waiters(t, h);
 	if (!set)
 		return;
+	feed_release_handle(t, set, h);
 	for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++) {
 		DL_FOREACH (set->granted[kind], held)
 			if (held->client == h->key.client && held->handle == h->key.id)
@@ -469,7 +477,7 @@ enum status table_restore_lock(struct table *t, const struct table_want *want, u
 		return status;
 	if (want->mode == LOCK_NONE || !token || token > t->epoch_base)
 		return STATUS_INVALID;
-	if (!reserve(h->inode, spares))
+	if (!reserve(t, h->inode, spares))
 		return STATUS_NO_MEMORY;
 	granted = &h->inode->locks->granted[lock.kind];
 	lock.token = token;
@@ -480,7 +488,7 @@ enum status table_restore_lock(struct table *t, const struct table_want *want, u
 	if (status == STATUS_OK)
 		owner_gained(t, h->inode->locks, &lock);
 	range_unreserve(spares);
-	lockset_free_if_empty(h->inode);
+	lockset_free_if_empty(t, h->inode);
 	return status;
 }
 
@@ -498,11 +506,11 @@ enum status table_restore_wait(struct table *t, const struct table_want *want, u
 	if (want->mode == LOCK_NONE || !ticket || ticket > t->epoch_base ||
 	    waiter_find(t, want->client, want->req))
 		return STATUS_INVALID;
-	if (!reserve(h->inode, spares))
+	if (!reserve(t, h->inode, spares))
 		return STATUS_NO_MEMORY;
 	w = enqueue(t, h, &lock, want->req, spares);
 	range_unreserve(spares);
-	lockset_free_if_empty(h->inode);
+	lockset_free_if_empty(t, h->inode);
 	if (!w)
 		return STATUS_NO_MEMORY;
 	w->ticket = ticket; /* table_restore_end sorts */

@@ -100,26 +100,37 @@ static void attach(struct dentry *d, struct inode *inode)
 		d->parent->dir->subdirs++;
 }
 
+void dentry_set_holder(struct table *t, struct dentry *d, struct client *holder)
+{
+	if (d->holder)
+		DL_DELETE2(d->holder->held, d, held_prev, held_next);
+	roster_remove(&t->taken, &d->taken);
+	d->holder = holder;
+	if (!holder)
+		return;
+	DL_APPEND2(holder->held, d, held_prev, held_next);
+	taken_add(t, &d->taken, ROSTER_NAME);
+}
+
 struct dentry *dentry_link(struct table *t, struct inode *parent, const char *name,
 			   struct inode *inode, struct client *holder)
 {
 	struct dentry *d = calloc(1, sizeof(*d) + sizeof(uint64_t) + strlen(name) + 1);
 
 	assert(parent->dir && !dentry_find(t, parent->ino, name));
-	if (!d || !dir_reserve(parent->dir) || !deadline_reserve(&t->lives))
+	if (!d || !dir_reserve(parent->dir) || (holder && !roster_reserve(&t->taken)) ||
+	    !deadline_reserve(&t->lives))
 		goto out_free;
 	d->key_len = (uint32_t)name_key(d->key, parent->ino, name);
 	HASH_ADD_KEYPTR(hh, t->dentries, d->key, d->key_len, d);
 	if (!d->hh.tbl)
 		goto out_release;
 	d->parent = parent;
-	d->holder = holder;
 	d->cookie = ++t->cookies;
 	parent->dir->slots[parent->dir->count++] = (struct dir_slot){d->cookie, d};
 	parent->dir->live++;
 	attach(d, inode);
-	if (holder)
-		DL_APPEND2(holder->held, d, held_prev, held_next);
+	dentry_set_holder(t, d, holder);
 	return d;
 
 out_release:
@@ -155,11 +166,7 @@ static void inherit_ttl(struct dentry *d)
 void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make *make,
 		      struct client *holder, struct moment now)
 {
-	if (d->holder)
-		DL_DELETE2(d->holder->held, d, held_prev, held_next);
-	d->holder = holder;
-	if (holder)
-		DL_APPEND2(holder->held, d, held_prev, held_next);
+	dentry_set_holder(t, d, holder);
 	d->maker_req = make->req;
 	d->maker_pid = make->pid;
 	d->maker_uid = make->uid;
@@ -167,8 +174,9 @@ void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make
 	d->ttl_ns = make->ttl_ns;
 	inherit_ttl(d);
 	command_copy(d->maker_command, make->command);
-	d->since_ns = now.wall_ns;
+	d->since_ns = now.boot_ns;
 	d->token = table_next_token(t);
+	feed_name_made(t, d);
 }
 
 /* What was granted under the name while other files had it counts for this one. */
@@ -182,8 +190,10 @@ struct dentry *dentry_make(struct table *t, struct inode *parent, const struct t
 			   struct inode *inode, bool plain, struct moment now)
 {
 	struct client *client = table_client(t, make->client);
-	struct dentry *d = client ? dentry_link(t, parent, make->name, inode, NULL) : NULL;
+	struct dentry *d = NULL;
 
+	if (client && (plain || roster_reserve(&t->taken)))
+		d = dentry_link(t, parent, make->name, inode, NULL);
 	if (!d)
 		return NULL;
 	dentry_set_maker(t, d, make, plain ? NULL : client, now);
@@ -218,13 +228,13 @@ void dentry_unlink(struct table *t, struct dentry *d, struct moment now)
 
 	/* A directory that is moved has two names for a moment. */
 	assert(!inode->dir || !inode->dir->live || inode->nlink > 1);
+	feed_name_ends(t, d);
 	seen_end(t, d);
 	deadline_release(&t->lives, &d->life);
 	HASH_DEL(t->dentries, d);
 	detach(d, now);
 	dir_remove(parent->dir, d);
-	if (d->holder)
-		DL_DELETE2(d->holder->held, d, held_prev, held_next);
+	dentry_set_holder(t, d, NULL);
 	if (inode->dir && !inode->nlink && inode->dir->lost)
 		attic_keep(inode, d);
 	else if (inode->nlink || inode->dir)
@@ -252,6 +262,7 @@ void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, stru
 	struct inode *old = d->inode;
 
 	assert(!old->dir || !old->dir->live);
+	feed_name_ends(t, d);
 	deadline_clear(&t->lives, &d->life);
 	seen_end(t, d);
 	detach(d, now);
@@ -274,8 +285,8 @@ void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, stru
 /* Only a directory with names in it outlives its holder, until it is empty. */
 void dentry_orphan(struct table *t, struct dentry *d, struct moment now)
 {
-	DL_DELETE2(d->holder->held, d, held_prev, held_next);
-	d->holder = NULL;
+	feed_name_ends(t, d);
+	dentry_set_holder(t, d, NULL);
 	d->idle_ns = 0;
 	deadline_clear(&t->lives, &d->life);
 	inode_use_changed(t, d->inode, now);

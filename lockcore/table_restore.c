@@ -16,6 +16,7 @@ struct restore {
 	bool refused;		  /* one of the names could not be linked */
 	bool nameless;		  /* its one link, if any, is the name that it had last */
 	struct names *names;
+	int64_t named_ns;     /* when their ages were told; CLOCK_BOOTTIME */
 	struct dentry *spare; /* of a file in use: for the name that it may have lost */
 };
 
@@ -35,10 +36,12 @@ static struct names *copy_names(const struct table_record *record)
 	return names_copy(record->links, record->link_count);
 }
 
-static void take_names(struct restore *r, const struct table_record *record, struct names *names)
+static void take_names(struct restore *r, const struct table_record *record, struct names *names,
+		       struct moment now)
 {
 	free(r->names);
 	r->names = names;
+	r->named_ns = now.boot_ns;
 	r->nameless = !record->attr.nlink;
 	r->version = record->attr.version;
 	r->size = record->attr.size;
@@ -139,7 +142,7 @@ static bool is_possible(const struct table *t, const struct table_record *record
 }
 
 static enum status take_record(struct table *t, struct inode *inode,
-			       const struct table_record *record)
+			       const struct table_record *record, struct moment now)
 {
 	bool newest = wins(record->attr.version, inode->restore->version);
 	struct names *names = newest ? copy_names(record) : NULL;
@@ -154,7 +157,7 @@ static enum status take_record(struct table *t, struct inode *inode,
 	status = take_content(t, inode, record);
 	if (status != STATUS_OK || !newest)
 		goto out_names;
-	take_names(inode->restore, record, names);
+	take_names(inode->restore, record, names, now);
 	take_attr(inode, &record->attr);
 	return STATUS_OK;
 
@@ -182,7 +185,7 @@ enum status table_restore_file(struct table *t, const struct table_record *recor
 		return STATUS_NO_MEMORY;
 	if (inode->restore->version && (inode->mode ^ record->attr.mode) & S_IFMT)
 		return STATUS_INVALID;
-	status = take_record(t, inode, record);
+	status = take_record(t, inode, record, now);
 	if (!inode->restore->version)
 		inode_discard(t, inode);
 	return status;
@@ -259,7 +262,7 @@ static bool link_restored(struct table *t, struct inode *inode, const struct lin
 	d->idle_ns = link->idle_ns;
 	d->ttl_ns = link->ttl_ns;
 	d->ttl_set = (link->flags & LINK_TTL_SET) != 0;
-	d->since_ns = link->since_ns;
+	d->since_ns = inode->restore->named_ns - moment_age(link->age_ns);
 	command_copy(d->maker_command, link->maker_command);
 	return true;
 }
@@ -385,7 +388,7 @@ size_t table_restore_end(struct table *t, struct moment now,
 	struct inode *inode, *next;
 
 	t->restoring = false;
-	t->wall_ns = now.wall_ns;
+	table_now(t, now);
 	bury(t);
 	HASH_SRT(hh, t->inodes, by_ino_falling);
 	link_all(t, &e);
@@ -398,7 +401,7 @@ size_t table_restore_end(struct table *t, struct moment now,
 	return e.no_memory ? TABLE_NOT_RESTORED : e.failed;
 }
 
-static size_t record_links(const struct inode *inode, struct link *links)
+static size_t record_links(const struct table *t, const struct inode *inode, struct link *links)
 {
 	const struct dentry *d = inode->last_name;
 	size_t count = 0;
@@ -419,7 +422,7 @@ static size_t record_links(const struct inode *inode, struct link *links)
 			.maker_uid = d->maker_uid,
 			.idle_ns = d->idle_ns,
 			.ttl_ns = d->ttl_ns,
-			.since_ns = d->since_ns,
+			.age_ns = moment_age_since(d->since_ns, t->now_ns),
 			.flags = d->ttl_set ? LINK_TTL_SET : 0,
 			.name = dentry_name(d),
 		};
@@ -436,6 +439,6 @@ enum status table_record(struct table *t, uint64_t ino, struct table_record *rec
 		return STATUS_STALE;
 	*record = (struct table_record){.content = inode->content, .full = true};
 	inode_attr(inode, &record->attr);
-	record->link_count = record_links(inode, record->links);
+	record->link_count = record_links(t, inode, record->links);
 	return STATUS_OK;
 }

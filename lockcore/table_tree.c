@@ -240,7 +240,7 @@ enum status table_rename(struct table *t, uint64_t parent, const char *name,
 	if (to && to->inode == inode)
 		return STATUS_OK; /* two names of one file: rename(2) does nothing */
 	spare = to ? dentry_lost(strlen(make->name)) : NULL;
-	if (!client || (to && !spare)) {
+	if (!client || (to && (!spare || !roster_reserve(&t->taken)))) {
 		free(spare);
 		return STATUS_NO_MEMORY;
 	}

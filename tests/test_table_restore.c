@@ -80,7 +80,7 @@ static void test_restored_file_differs(void **state)
 	record.links[0].maker_pid = 71;
 	record.links[0].maker_uid = 72;
 	record.links[0].ttl_ns = NS_PER_SEC;
-	record.links[0].since_ns = 73;
+	record.links[0].age_ns = 73;
 	record.links[0].flags = LINK_TTL_SET;
 	strcpy(record.links[0].maker_command, "dotlockfile");
 	record.attr.uid = 11;

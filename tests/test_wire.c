@@ -61,7 +61,7 @@ static const struct link full_links[2] = {
 	 .maker_uid = UINT32_MAX - 25,
 	 .idle_ns = INT64_MIN + 26,
 	 .ttl_ns = INT64_MIN + 27,
-	 .since_ns = INT64_MIN + 28,
+	 .age_ns = INT64_MIN + 28,
 	 .maker_command = "fifteen\xff bytes!",
 	 .flags = UINT32_MAX - 29,
 	 .name = "first name"},
@@ -73,7 +73,7 @@ static const struct holder full_holders[2] = {
 	 .session = UINT64_MAX - 31,
 	 .start = INT64_MIN + 32,
 	 .end = INT64_MIN + 33,
-	 .since_ns = INT64_MIN + 34,
+	 .age_ns = INT64_MIN + 34,
 	 .pid = UINT32_MAX - 35,
 	 .uid = UINT32_MAX - 36,
 	 .kind = HOLDER_NAME,
@@ -81,6 +81,28 @@ static const struct holder full_holders[2] = {
 	 .command = "a b\n\xff",
 	 .node = "first node"},
 	{.node = ""},
+};
+
+static const struct surveyed full_surveyed[3] = {
+	{.token = UINT64_MAX - 40,
+	 .ticket = UINT64_MAX - 41,
+	 .session = UINT64_MAX - 42,
+	 .ino = UINT64_MAX - 43,
+	 .queue = UINT64_MAX - 44,
+	 .start = INT64_MIN + 45,
+	 .end = INT64_MIN + 46,
+	 .age_ns = INT64_MIN + 47,
+	 .left_ns = INT64_MIN + 48,
+	 .pid = UINT32_MAX - 49,
+	 .uid = UINT32_MAX - 50,
+	 .flags = UINT32_MAX - 51,
+	 .kind = HOLDER_NAME,
+	 .mode = LOCK_EXCLUSIVE,
+	 .command = "a b\n\xff",
+	 .name = "a path/with\n/\xff",
+	 .node = "first node"},
+	{.name = "", .node = ""},
+	{.name = "behind one without a name", .node = "n"},
 };
 
 static struct message full_message(enum message_kind kind)
@@ -138,8 +160,12 @@ static struct message full_message(enum message_kind kind)
 		.link_count = 2,
 		.holders = full_holders,
 		.holder_count = 2,
+		.surveyed = full_surveyed,
+		.surveyed_count = 3,
 		.keeper = KEEPER_MAX,
+		.change = CHANGE_MAX,
 		.since_ns = INT64_MIN + 9,
+		.age_ns = INT64_MIN + 10,
 		.command = "other\x01"
 			   "command",
 	};
@@ -160,6 +186,18 @@ static void assert_same_holders(const struct message *a, const struct message *b
 	for (size_t i = 0; i < a->holder_count; i++) {
 		assert_string_equal(a->holders[i].node, b->holders[i].node);
 		assert_memory_equal(&a->holders[i], &b->holders[i], offsetof(struct holder, node));
+	}
+}
+
+static void assert_same_surveyed(const struct message *a, const struct message *b)
+{
+	assert_int_equal(a->surveyed_count, b->surveyed_count);
+	for (size_t i = 0; i < a->surveyed_count; i++) {
+		assert_string_equal(a->surveyed[i].name, b->surveyed[i].name);
+		assert_string_equal(a->surveyed[i].node, b->surveyed[i].node);
+		assert_memory_equal(&a->surveyed[i], &b->surveyed[i],
+				    offsetof(struct surveyed, command));
+		assert_string_equal(a->surveyed[i].command, b->surveyed[i].command);
 	}
 }
 
@@ -186,6 +224,7 @@ static void assert_same_tail(const struct message *a, const struct message *b)
 	}
 	assert_same_links(a, b);
 	assert_same_holders(a, b);
+	assert_same_surveyed(a, b);
 }
 
 /* Whatever stands before the pointers, padding excepted, which both sides have zeroed. */
@@ -200,7 +239,8 @@ static void assert_same(const struct message *a, const struct message *b)
 	assert_int_equal(x.resume, y.resume);
 	assert_memory_equal(&x.attr, &y.attr, sizeof(x.attr));
 	assert_int_equal(x.keeper, y.keeper);
-	assert_true(x.since_ns == y.since_ns);
+	assert_int_equal(x.change, y.change);
+	assert_true(x.since_ns == y.since_ns && x.age_ns == y.age_ns);
 	assert_string_equal(x.command, y.command);
 }
 

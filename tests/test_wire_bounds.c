@@ -147,7 +147,7 @@ static void test_a_kind_changes_its_number(void **state)
 	} kinds[] = {
 		{9, MESSAGE_FAREWELL}, {32, MESSAGE_LOOKUP},   {45, MESSAGE_STATFS},
 		{46, MESSAGE_LOCK},    {47, MESSAGE_TESTLOCK}, {56, MESSAGE_REPLY},
-		{59, MESSAGE_FORGET},  {60, MESSAGE_GETINFO},
+		{59, MESSAGE_FORGET},  {60, MESSAGE_GETINFO},  {65, MESSAGE_SURVEY},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
@@ -174,6 +174,8 @@ static void test_enum_out_of_range(void **state)
 	assert_int_equal(with_number(12, UINT64_MAX), WIRE_MALFORMED);
 	assert_int_equal(with_number(41, KEEPER_MAX), WIRE_OK);
 	assert_int_equal(with_number(41, KEEPER_MAX + 1), WIRE_MALFORMED);
+	assert_int_equal(with_number(55, CHANGE_MAX), WIRE_OK);
+	assert_int_equal(with_number(55, CHANGE_MAX + 1), WIRE_MALFORMED);
 }
 
 static void test_number_past_its_width(void **state)
@@ -279,7 +281,7 @@ static void test_holder_past_its_bounds(void **state)
 /* A repeated field of a message, whose one element is encoded as `element`, up to `max` times. */
 static void assert_at_most(const char *element, size_t element_len, int max)
 {
-	uint8_t message[8 * LISTING_MAX] = {0x08, MESSAGE_REPLY};
+	uint8_t message[8 * SURVEY_MAX] = {0x08, MESSAGE_REPLY};
 	size_t len = 2;
 
 	for (int i = 0; i <= max; i++) {
@@ -304,6 +306,73 @@ static void test_links_past_their_bound(void **state)
 static void test_holders_past_their_bound(void **state)
 {
 	assert_at_most("\xc2\x02\x02\x08\x01", 5, HOLDERS_MAX); /* field 40: with a token */
+}
+
+static void test_a_survey_past_its_bound(void **state)
+{
+	assert_at_most("\x82\x03\x02\x08\x01", 5, SURVEY_MAX); /* field 48: with a token */
+}
+
+/* One of a survey, with `len` bytes of its field 16 (a name) or 17 (a node). */
+static size_t put_surveyed(uint8_t *to, uint8_t tag, const char *bytes, size_t len)
+{
+	to[0] = tag;
+	to[1] = 0x01; /* of fields from 16 on */
+	to[2] = (uint8_t)(len & 0x7f) | 0x80;
+	to[3] = (uint8_t)(len >> 7);
+	memcpy(to + 4, bytes, len);
+	return len + 4;
+}
+
+static void test_a_surveyed_lock_past_its_bounds(void **state)
+{
+	static char longest[SURVEY_NAME_MAX + 1];
+	uint8_t surveyed[sizeof(longest) + 4];
+	size_t len;
+
+	memset(longest, '/', sizeof(longest)); /* whatever it is: it is only shown */
+	len = put_surveyed(surveyed, 0x82, longest, SURVEY_NAME_MAX);
+	assert_int_equal(with_bytes(48, surveyed, len), WIRE_OK);
+	len = put_surveyed(surveyed, 0x82, longest, SURVEY_NAME_MAX + 1);
+	assert_int_equal(with_bytes(48, surveyed, len), WIRE_MALFORMED);
+	len = put_surveyed(surveyed, 0x82, "a\0b", 3);
+	assert_int_equal(with_bytes(48, surveyed, len), WIRE_MALFORMED);
+	len = put_surveyed(surveyed, 0x8a, longest, NODE_ID_MAX_BYTES);
+	assert_int_equal(with_bytes(48, surveyed, len), WIRE_OK);
+	len = put_surveyed(surveyed, 0x8a, longest, NODE_ID_MAX_BYTES + 1);
+	assert_int_equal(with_bytes(48, surveyed, len), WIRE_MALFORMED);
+	len = put_surveyed(surveyed, 0x8a, "a\0", 2);
+	assert_int_equal(with_bytes(48, surveyed, len), WIRE_MALFORMED);
+	assert_int_equal(with_bytes(48, "\x7a\x10sixteen bytes it", 18), WIRE_MALFORMED);
+	assert_int_equal(with_bytes(48, "\x68\x02", 2), WIRE_OK); /* kind: a name */
+	assert_int_equal(with_bytes(48, "\x68\x03", 2), WIRE_MALFORMED);
+	assert_int_equal(with_bytes(48, "\x70\x02", 2), WIRE_OK); /* mode: exclusive */
+	assert_int_equal(with_bytes(48, "\x70\x03", 2), WIRE_MALFORMED);
+	assert_int_equal(with_bytes(48, "", 0), WIRE_OK);
+}
+
+/* Each may be that long, but not all: eight of 4095 bytes with their NULs are all there is room for. */
+static void test_the_names_of_a_survey_past_their_bound(void **state)
+{
+	static char longest[SURVEY_NAME_MAX];
+	static uint8_t surveyed[SURVEY_NAME_MAX + 4], message[WIRE_MAX_BYTES];
+	const int most = SURVEY_NAMES_MAX / (SURVEY_NAME_MAX + 1);
+	size_t len, message_len;
+
+	memset(longest, 'n', sizeof(longest));
+	len = put_surveyed(surveyed, 0x82, longest, SURVEY_NAME_MAX);
+	hand_len = 0;
+	put_number(1, MESSAGE_STATFS);
+	for (int i = 0; i <= most; i++) {
+		put_bytes(48, surveyed, len);
+		message_len = hand_len;
+		memcpy(message, hand, message_len);
+		begin(WIRE_VERSION);
+		put_bytes(5, message, message_len);
+		assert_int_equal(decode_once(hand, hand_len), i < most ? WIRE_OK : WIRE_MALFORMED);
+		memcpy(hand, message, message_len);
+		hand_len = message_len;
+	}
 }
 
 static void test_too_many_messages(void **state)
@@ -353,14 +422,25 @@ static void test_field_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FEAR(test_another_version_is_misread), FEAR(test_rubbish_is_a_version),
-		FEAR(test_unknown_kind_is_taken),      FEAR(test_a_kind_changes_its_number),
-		FEAR(test_enum_out_of_range),	       FEAR(test_number_past_its_width),
-		FEAR(test_name_leaves_its_directory),  FEAR(test_text_or_data_past_its_bound),
-		FEAR(test_command_past_its_bound),     FEAR(test_holder_past_its_bounds),
-		FEAR(test_listing_past_its_bound),     FEAR(test_links_past_their_bound),
-		FEAR(test_holders_past_their_bound),   FEAR(test_too_many_messages),
-		FEAR(test_oversized_packet),	       FEAR(test_field_twice),
+		FEAR(test_another_version_is_misread),
+		FEAR(test_rubbish_is_a_version),
+		FEAR(test_unknown_kind_is_taken),
+		FEAR(test_a_kind_changes_its_number),
+		FEAR(test_enum_out_of_range),
+		FEAR(test_number_past_its_width),
+		FEAR(test_name_leaves_its_directory),
+		FEAR(test_text_or_data_past_its_bound),
+		FEAR(test_command_past_its_bound),
+		FEAR(test_holder_past_its_bounds),
+		FEAR(test_listing_past_its_bound),
+		FEAR(test_links_past_their_bound),
+		FEAR(test_holders_past_their_bound),
+		FEAR(test_too_many_messages),
+		FEAR(test_oversized_packet),
+		FEAR(test_field_twice),
+		FEAR(test_a_survey_past_its_bound),
+		FEAR(test_a_surveyed_lock_past_its_bounds),
+		FEAR(test_the_names_of_a_survey_past_their_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,14 +7,17 @@
 #include <pb_encode.h>
 
 #include "transport/wire.h"
+#include "transport/wire_bytes.h"
 #include "transport/wire_sound.h"
+#include "transport/wire_survey.h"
 #include "wire.pb.h"
 
 /* One message at its longest: the bounds of message.h, and what message_wire_bound adds to them. */
 #define MESSAGE_MAX_BYTES                                                                          \
-	(528 + CONTENT_MAX_BYTES + 2 * NAME_MAX_BYTES + TEXT_MAX_BYTES +                           \
+	(579 + CONTENT_MAX_BYTES + 2 * NAME_MAX_BYTES + TEXT_MAX_BYTES +                           \
 	 LISTING_MAX * (32 + NAME_MAX_BYTES) + LINKS_MAX * (128 + NAME_MAX_BYTES) +                \
-	 HOLDERS_MAX * (112 + NODE_ID_MAX_BYTES))
+	 HOLDERS_MAX * (112 + NODE_ID_MAX_BYTES) + SURVEY_NAMES_MAX +                              \
+	 SURVEY_MAX * (160 + NODE_ID_MAX_BYTES))
 
 /* clang-format off */
 
@@ -22,10 +25,10 @@
 #define KINDS(X) \
 	X(HELLO) X(RENEW) X(BYE) X(WELCOME) X(RENEWED) X(TAKEN) X(EXPIRED) X(NOT_ME) \
 	X(FAREWELL) X(LOOKUP) X(GETATTR) X(SETATTR) X(CREATE) X(OPEN) X(READ) X(WRITE) \
-	X(UNLINK) X(MKDIR) X(SYMLINK) X(LINK) X(RENAME) X(READDIR) X(STATFS) X(GETINFO) X(LOCK) \
+	X(UNLINK) X(MKDIR) X(SYMLINK) X(LINK) X(RENAME) X(READDIR) X(STATFS) X(GETINFO) X(SURVEY) X(LOCK) \
 	X(TESTLOCK) X(CLOSE) X(CANCEL) X(RECLAIM_FILE) X(RECLAIM_GONE) X(RECLAIM_OPEN) \
 	X(RECLAIM_LOCK) X(RECLAIM_WAIT) X(RECLAIM_TIME) X(RECLAIM_DONE) X(REPLY) X(QUEUED) X(VOUCH) \
-	X(FORGET) X(UNSEEN) X(APPEARED) X(SEEN)
+	X(FORGET) X(UNSEEN) X(APPEARED) X(SEEN) X(BREAK) X(WATCH) X(REVOKE) X(REVOKED) X(CHANGE)
 #define STATUSES(X) \
 	X(OK) X(BUSY) X(DEADLOCK) X(NO_ENTRY) X(EXISTS) X(STALE) X(TOO_BIG) X(NO_SPACE) \
 	X(NO_MEMORY) X(NOT_DIR) X(IS_DIR) X(NOT_EMPTY) X(NOT_PERMITTED) X(INVALID) \
@@ -46,7 +49,7 @@ _Static_assert((int)STATUS_MAX == (int)_wire_Status_MAX, "a status is not in wir
 #define PLAIN_FIELDS(X) \
 	X(seq) X(req) X(ino) X(parent) X(handle) X(owner) X(target) X(version) X(token) \
 	X(ticket) X(epoch) X(stamp_ns) X(lease_ns) X(idle_ns) X(ttl_ns) X(start) X(end) \
-	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume) X(since_ns) \
+	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume) X(since_ns) X(age_ns) \
 	X(known) X(known2) X(clock)
 /* The same of struct attr and wire_Attr. */
 #define ATTR_FIELDS(X) \
@@ -55,10 +58,10 @@ _Static_assert((int)STATUS_MAX == (int)_wire_Status_MAX, "a status is not in wir
 /* The same of struct link and wire_Link. */
 #define LINK_FIELDS(X) \
 	X(parent) X(token) X(holder) X(maker_req) X(maker_pid) X(maker_uid) X(idle_ns) X(ttl_ns) \
-	X(since_ns)
+	X(age_ns)
 /* And of struct holder and wire_Holder. */
 #define HOLDER_FIELDS(X) \
-	X(token) X(session) X(start) X(end) X(since_ns) X(pid) X(uid)
+	X(token) X(session) X(start) X(end) X(age_ns) X(pid) X(uid)
 /* clang-format on */
 
 #define COPY(field) to->field = from->field;
@@ -78,6 +81,7 @@ struct wire {
 	char link_names[LINKS_MAX][NAME_MAX_BYTES + 1];
 	struct holder holders[HOLDERS_MAX];
 	char holder_nodes[HOLDERS_MAX][NODE_ID_MAX_BYTES + 1];
+	struct wire_survey survey;
 	/* Encoding: the message in hand, and the packet. */
 	uint8_t one[MESSAGE_MAX_BYTES];
 	uint8_t all[WIRE_MAX_BYTES];
@@ -142,22 +146,6 @@ static bool put_entries(pb_ostream_t *out, const pb_field_t *field, void *const 
 	return true;
 }
 
-/* Into and out of a field of nanopb's for bytes that are kept in place. */
-#define BYTES_OUT(to, from)                                                                        \
-	do {                                                                                       \
-		(to).size = (pb_size_t)strlen(from);                                               \
-		memcpy((to).bytes, from, (to).size);                                               \
-	} while (0)
-#define BYTES_IN(to, from)                                                                         \
-	do {                                                                                       \
-		assert((from).size < sizeof(to));                                                  \
-		memcpy(to, (from).bytes, (from).size);                                             \
-		(to)[(from).size] = '\0';                                                          \
-	} while (0)
-/* A NUL inside would hide what follows; and nanopb, which rounds its arrays up, takes a byte more
- * than it was told to. */
-#define ARE_SOUND(from, max) ((from).size <= (max) && !memchr((from).bytes, '\0', (from).size))
-
 static void link_out(wire_Link *to, const struct link *from)
 {
 	LINK_FIELDS(COPY)
@@ -220,6 +208,7 @@ static void message_out(wire_Message *to, const struct message *from)
 	PLAIN_FIELDS(COPY)
 	to->kind = (wire_Kind)kind_to_wire[from->kind];
 	to->keeper = from->keeper;
+	to->change = from->change;
 	BYTES_OUT(to->command, from->command);
 	to->status = (wire_Status)from->status;
 	to->lock_kind = from->lock_kind;
@@ -238,6 +227,9 @@ static void message_out(wire_Message *to, const struct message *from)
 		to->links = (pb_callback_t){.funcs.encode = put_links, .arg = (void *)from};
 	if (from->holder_count > 0)
 		to->holders = (pb_callback_t){.funcs.encode = put_holders, .arg = (void *)from};
+	if (from->surveyed_count > 0)
+		to->surveyed =
+			(pb_callback_t){.funcs.encode = wire_put_surveyed, .arg = (void *)from};
 }
 
 struct encoding { /* what put_messages needs */
@@ -427,6 +419,13 @@ static bool take_holder(pb_istream_t *in, const pb_field_t *field, void **arg)
 	return true;
 }
 
+static bool take_surveyed(pb_istream_t *in, const pb_field_t *field, void **arg)
+{
+	struct wire *w = *arg;
+
+	return wire_take_surveyed(in, &w->survey, &w->message) || fail(w, WIRE_MALFORMED);
+}
+
 static void attr_in(struct attr *to, const wire_Attr *from)
 {
 	ATTR_FIELDS(COPY)
@@ -440,6 +439,7 @@ static void message_in(struct message *to, const wire_Message *from)
 			   ? (enum message_kind)kind_from_wire[from->kind]
 			   : MESSAGE_NONE;
 	to->keeper = (enum keeper)from->keeper;
+	to->change = (enum change_kind)from->change;
 	BYTES_IN(to->command, from->command);
 	to->status = (enum status)from->status;
 	to->lock_kind = (enum lock_kind)from->lock_kind;
@@ -459,6 +459,7 @@ static bool take_message(pb_istream_t *in, const pb_field_t *field, void **arg)
 		.entries = {.funcs.decode = take_entry, .arg = w},
 		.links = {.funcs.decode = take_link, .arg = w},
 		.holders = {.funcs.decode = take_holder, .arg = w},
+		.surveyed = {.funcs.decode = take_surveyed, .arg = w},
 	};
 	struct message *copy;
 

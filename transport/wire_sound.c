@@ -29,6 +29,28 @@ static bool is_sound_holder(const struct holder *h)
 	       strnlen(h->node, NODE_ID_MAX_BYTES + 1) <= NODE_ID_MAX_BYTES;
 }
 
+static bool is_sound_surveyed(const struct surveyed *s)
+{
+	return (unsigned)s->kind <= HOLDER_NAME && (unsigned)s->mode <= LOCK_EXCLUSIVE &&
+	       is_command(s->command) && s->node &&
+	       strnlen(s->node, NODE_ID_MAX_BYTES + 1) <= NODE_ID_MAX_BYTES && s->name &&
+	       strnlen(s->name, SURVEY_NAME_MAX + 1) <= SURVEY_NAME_MAX;
+}
+
+static bool are_sound_surveyed(const struct message *m)
+{
+	size_t names_len = 0;
+
+	if (m->surveyed_count > SURVEY_MAX)
+		return false;
+	for (size_t i = 0; i < m->surveyed_count; i++) {
+		if (!is_sound_surveyed(&m->surveyed[i]))
+			return false;
+		names_len += strlen(m->surveyed[i].name) + 1;
+	}
+	return names_len <= SURVEY_NAMES_MAX;
+}
+
 static bool are_sound_lists(const struct message *m)
 {
 	if (m->entry_count > LISTING_MAX || m->link_count > LINKS_MAX ||
@@ -57,7 +79,8 @@ bool wire_is_sound(const struct message *m)
 		return false;
 	if (m->text && strnlen(m->text, TEXT_MAX_BYTES + 1) > TEXT_MAX_BYTES)
 		return false;
-	if ((unsigned)m->keeper > KEEPER_MAX || !is_command(m->command))
+	if ((unsigned)m->keeper > KEEPER_MAX || (unsigned)m->change > CHANGE_MAX ||
+	    !is_command(m->command))
 		return false;
-	return m->data_len <= CONTENT_MAX_BYTES && are_sound_lists(m);
+	return m->data_len <= CONTENT_MAX_BYTES && are_sound_lists(m) && are_sound_surveyed(m);
 }

@@ -171,6 +171,27 @@ static void write_replies(void)
 								  .node = "alpha"},
 								 {.token = 5, .node = "beta"}},
 				    .holder_count = 2});
+	write_good(
+		"survey",
+		(struct message){
+			.kind = MESSAGE_REPLY,
+			.req = 4,
+			.start = 9,
+			.target = 3,
+			.epoch = 2,
+			.surveyed = (struct surveyed[]){{.token = 77,
+							 .session = UINT64_MAX,
+							 .queue = 3,
+							 .end = RANGE_END,
+							 .age_ns = NS_PER_SEC,
+							 .pid = 4242,
+							 .kind = HOLDER_RANGE,
+							 .mode = LOCK_SHARED,
+							 .command = "sqlite3",
+							 .name = "dir/a path",
+							 .node = "alpha"},
+							{.ticket = 5, .name = "", .node = "beta"}},
+			.surveyed_count = 2});
 	write_good("queued", (struct message){.kind = MESSAGE_QUEUED, .req = 3, .ticket = 12});
 	write_good("long_name", (struct message){.kind = MESSAGE_VOUCH, .name = name});
 }

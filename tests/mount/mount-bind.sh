@@ -315,7 +315,7 @@ case_a_strange_proc_passes_for_ours() {
 		>"$T/said" 2>&1
 	[ $? = 1 ] || fail "it mounts: $(cat "$T/said")"
 	grep -q 'bind=session needs /proc, of the PID namespace' "$T/said" || fail "$(cat "$T/said")"
-	BELOW[strange]='unshare --pid --fork --kill-child'
+	BELOW['strange']='unshare --pid --fork --kill-child'
 	node_start strange
 	mkdir "$T/strange/strange" || fail mkdir
 	bind_is node strange/strange

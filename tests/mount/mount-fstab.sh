@@ -125,6 +125,7 @@ case_what_cannot_be_mounted_is_not_said_in_one_line() {
 	mkdir "$T/bad"
 	refused 64 nonsense mount -t dlock "$URL" "$T/bad" -o nonsense
 	refused 64 'umount it and mount it again' mount.dlock "$URL" "$T/bad" -o remount,rw
+	refused 64 'umount it and mount it again' mount -o remount,ro "$T/a"
 	refused 64 'neither tcp' mount -t dlock nonsense "$T/bad"
 	refused 64 'only dlock' mount.dlock "$URL" "$T/bad" -t nfs
 	refused 64 nsenter mount.dlock -N /proc/self/ns/mnt "$URL" "$T/bad"
@@ -224,6 +225,7 @@ case_a_dead_mount_of_somebody_else_is_taken_away() {
 }
 
 case_an_automount_waits_for_its_own_daemon_for_ever() {
+	local pid
 	grep -qw autofs /proc/filesystems || {
 		note "left out: this kernel has no autofs"
 		return
@@ -232,7 +234,10 @@ case_an_automount_waits_for_its_own_daemon_for_ever() {
 	launch automount python3 "$(dirname "$0")/automount.py" "$T/auto" \
 		mount -t dlock "$URL" "$T/auto" -o node=auto,x-systemd.automount
 	wait_until grep -q ready "$T/log/automount" || fail "no automount: $(cat "$T/log/automount")"
-	timeout -k 5 "$PATIENCE" flock -n "$T/auto/file" true || fail "it hangs: $(cat "$T/log/automount")"
+	timeout -k 5 "$PATIENCE" flock -n "$T/auto/file" true || {
+		for pid in $(pgrep -f -- "$T/auto"); do record "$pid"; done
+		fail "it hangs: $(cat "$T/log/automount")"
+	}
 	[ -e "$T/a/file" ] || fail "it is no mount of this cluster"
 	[ "$(layers auto)" = 2 ] || fail "$(layers auto) mounts, not the trap and ours"
 	daemon auto

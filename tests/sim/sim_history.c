@@ -232,6 +232,22 @@ void history_release(struct sim *s, size_t node, uint64_t handle, bool closed)
 	}
 }
 
+/* The name's file was made by one handle, the flock is of one: both are lost by now. */
+void history_broken(struct sim *s, size_t node, const struct node_revoke *revoke)
+{
+	struct history *history = history_of(s);
+	struct hold *h, *next;
+
+	DL_FOREACH_SAFE (history->holds, h, next) {
+		if (h->node != node || h->ino != revoke->ino ||
+		    (!(h->name[0] && revoke->kind == HOLDER_NAME) &&
+		     !break_let_go(s, node, h->handle)))
+			continue;
+		DL_DELETE(history->holds, h);
+		free(h);
+	}
+}
+
 /* ---- Contents ---- */
 
 static void write_begun(struct sim *s, struct request *r)
