@@ -362,6 +362,10 @@ void history_begin(struct sim *s, struct request *r);
 void history_end(struct sim *s, struct request *r);
 /* A lock or name given up, or its handle closed: the program stops acting as its holder. */
 void history_release(struct sim *s, size_t node, uint64_t handle, bool closed);
+/* The store has deleted the session. */
+void history_deleted(struct sim *s, uint64_t instance);
+/* All who live have told the master of this epoch what they keep. */
+void history_grace_over(struct sim *s, uint64_t epoch);
 /* What the node held in this way is broken, and its programs have stopped. */
 void history_broken(struct sim *s, size_t node, const struct node_revoke *revoke);
 void history_free(struct sim *s);

@@ -306,8 +306,10 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 		  e->epoch, e->count, e->node, e->text);
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
 		check_expired(s, e);
-	if (e->kind == MASTER_EVENT_GRACE_OVER)
+	if (e->kind == MASTER_EVENT_GRACE_OVER) {
 		check_grace_over(s, s->masters[master].master);
+		history_grace_over(s, e->epoch);
+	}
 	check_freed(s, master, e);
 	if (e->kind == MASTER_EVENT_LEADING)
 		faults_takeover(s, master);
