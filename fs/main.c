@@ -215,6 +215,17 @@ static int start_bind(struct fs *fs)
 	return bind_start(fs, &why) < 0 ? cannot(fs->options.mountpoint, why) : 0;
 }
 
+/* For the kernel, should no master answer when it looks at it on the way to .dlock/. Without memory for
+ * that it waits for one then. */
+static void look_at_root(struct fs *fs)
+{
+	const struct message m = {.kind = MESSAGE_GETATTR, .ino = ROOT_INO};
+	struct asked *a = calloc(1, sizeof(*a)); /* of no request */
+
+	if (a && !node_submit(fs->node, &m, a, loop_now()))
+		free(a);
+}
+
 /* A session first: a mount that nobody could use is worse than none. */
 static int start(struct fs *fs)
 {
@@ -229,6 +240,8 @@ static int start(struct fs *fs)
 		status = connect_masters(fs);
 	if (!status)
 		status = fs_serve_until_open(fs);
+	if (!status)
+		look_at_root(fs);
 	if (!status)
 		status = mount_session(fs);
 	if (!status)
