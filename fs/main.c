@@ -218,6 +218,17 @@ static int start_onloss(struct fs *fs)
 		       : 0;
 }
 
+/* For the kernel, should no master answer when it looks at it on the way to .dlock/. Without memory for
+ * that it waits for one then. */
+static void look_at_root(struct fs *fs)
+{
+	const struct message m = {.kind = MESSAGE_GETATTR, .ino = ROOT_INO};
+	struct asked *a = calloc(1, sizeof(*a)); /* of no request */
+
+	if (a && !node_submit(fs->node, &m, a, loop_now()))
+		free(a);
+}
+
 /* A session first: a mount that nobody could use is worse than none. */
 static int start(struct fs *fs)
 {
@@ -230,6 +241,8 @@ static int start(struct fs *fs)
 		status = connect_masters(fs);
 	if (!status)
 		status = fs_serve_until_open(fs);
+	if (!status)
+		look_at_root(fs);
 	if (!status)
 		status = mount_session(fs);
 	if (!status)

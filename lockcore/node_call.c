@@ -227,7 +227,7 @@ static void start(struct node *n, struct call *c, struct moment now)
 		call_answer(n, c, STATUS_NO_SPACE);
 		return;
 	}
-	if (n->state != NODE_OPEN && answer_from_memory(n, c))
+	if (call_root_from_memory(n, c) || (n->state != NODE_OPEN && answer_from_memory(n, c)))
 		return;
 	c->late = STATUS_NO_MASTER;
 	deadline_set(&n->deadlines, &c->deadline, now.boot_ns + timeo(n));

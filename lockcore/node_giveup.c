@@ -42,6 +42,47 @@ void call_undo(struct node *n, const struct call *c)
 		node_push(n, &close);
 }
 
+/* ---- The root ---- */
+
+/*
+ * The kernel looks at the root on the way to any file, also to those that need no master (.dlock/). So
+ * while none answers its attributes are what they were: at once if that is known, else as soon as it
+ * shows. Whatever else is asked for waits.
+ */
+static bool is_root_look(const struct node *n, const struct call *c)
+{
+	return c->request->kind == MESSAGE_GETATTR && c->request->ino == ROOT_INO && n->root.ino;
+}
+
+static void answer_root(struct node *n, struct call *c)
+{
+	struct message reply = {.kind = MESSAGE_REPLY, .attr = n->root};
+
+	assert(!c->reply);
+	c->reply = message_copy(&reply);
+	call_answer(n, c, c->reply ? STATUS_OK : STATUS_NO_MEMORY);
+}
+
+bool call_root_from_memory(struct node *n, struct call *c)
+{
+	if (!is_root_look(n, c) ||
+	    (n->state == NODE_OPEN && node_master_standing(n, n->master) == NODE_MASTER_LEADS))
+		return false;
+	answer_root(n, c);
+	return true;
+}
+
+void node_calls_look_at_root(struct node *n)
+{
+	struct call *c, *next;
+
+	DL_FOREACH_SAFE (n->order, c, next)
+		if (is_root_look(n, c))
+			answer_root(n, c);
+}
+
+/* ---- Giving up ---- */
+
 /* Answers without waiting for the reply. */
 void call_give_up(struct node *n, struct call *c, enum status status)
 {
@@ -114,7 +155,10 @@ void node_calls_tick(struct node *n, struct moment now)
 		struct call *c =
 			(struct call *)(void *)((char *)due - offsetof(struct call, deadline));
 
-		call_give_up(n, c, c->late);
+		if (c->late == STATUS_NO_MASTER && is_root_look(n, c))
+			answer_root(n, c);
+		else
+			call_give_up(n, c, c->late);
 	}
 }
 
@@ -127,6 +171,8 @@ void node_calls_lapse(struct node *n)
 	struct call *c, *next;
 	bool over = n->state == NODE_LEAVING;
 
+	if (!over)
+		node_calls_look_at_root(n);
 	DL_FOREACH_SAFE (n->order, c, next) {
 		if (c->settled) {
 			call_forget(n, c);

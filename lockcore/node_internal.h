@@ -232,6 +232,10 @@ bool node_handle_is_lost(struct node *n, uint64_t handle);
 void call_give_up(struct node *n, struct call *c, enum status status);
 void node_calls_lapse(struct node *n);
 void node_calls_tick(struct node *n, struct moment now);
+/* A look at the root is answered from memory, if no master answers and it is known. */
+bool call_root_from_memory(struct node *n, struct call *c);
+/* No master answers from now on: whoever waits to look at the root need not. */
+void node_calls_look_at_root(struct node *n);
 /* Sends what undoes a request that was sent and whose reply nobody will wait for. */
 void call_undo(struct node *n, const struct call *c);
 /*

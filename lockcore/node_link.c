@@ -23,8 +23,10 @@ void node_disconnected(struct node *n, size_t master, struct moment now)
 	node_check_belief(n, now);
 	n->links[master].up = false;
 	n->links[master].silent_at_ns = now.boot_ns + NODE_SILENT_NS;
-	if (n->state == NODE_OPEN && master == n->master)
+	if (n->state == NODE_OPEN && master == n->master) {
 		n->hello_at_ns = now.boot_ns;
+		node_calls_look_at_root(n);
+	}
 }
 
 bool node_link_up(const struct node *n, size_t from, size_t *out)
@@ -74,6 +76,8 @@ void links_check_silence(struct node *n, struct moment now)
 		/* On a link that is up, something has to be said again first. */
 		l->silent_at_ns = l->up ? MOMENT_NEVER : now.boot_ns + l->patience_ns;
 		node_tell(n, (struct node_event){.kind = NODE_EVENT_SILENT, .master = i});
+		if (n->state == NODE_OPEN && i == n->master)
+			node_calls_look_at_root(n);
 	}
 }
 

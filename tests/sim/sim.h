@@ -12,6 +12,7 @@
  *	sim_program.c  programs that lock, write, remove, get interrupted and die (I12: holders know their token)
  *	sim_history.c  what programs saw, against what a file system may show (I2, I11)
  *	sim_names.c    the same for the root's names, and sim_lives.c, what is certain of them
+ *	sim_survey.c   what is told of all locks, against what their holders know
  *	sim_locks.c    and for locks: refusals, queues, interrupts
  *	sim_check.c    the invariants, in true time (protocol.md I1 to I10, contract 2.4)
  *	sim_faults.c   the faults, each with its end
@@ -309,7 +310,8 @@ void engine_free(struct sim *s);
 void break_begins(struct sim *s, size_t node, const struct node_revoke *revoke);
 /* Of what the node has let go, its programs have stopped. Before any packet says so. */
 void break_look(struct sim *s, size_t node);
-/* Is the handle lost, and not only about to be? */
+/* Is the handle lost, or about to be? And is it for certain? */
+bool break_has_begun(const struct sim *s, size_t node, uint64_t handle);
 bool break_let_go(const struct sim *s, size_t node, uint64_t handle);
 void break_answered(struct sim *s, const struct request *r);
 void break_forget(struct sim *s, size_t node);
@@ -331,6 +333,7 @@ struct request {
 	size_t seen_by;
 	char key[SIM_KEY_BYTES]; /* LOCK: the name whose locks it is about, or the file's number */
 	struct claim *claim;
+	const struct request *surveyed_by; /* a survey that began while it waited */
 	bool signalled;
 	int64_t patient_until_ns; /* by the node's clock: it awaits the master's word; 0: it does not */
 	struct program *program;
@@ -393,6 +396,13 @@ void locks_closed(struct sim *s, size_t node, uint64_t handle);
 void locks_freed(struct sim *s, const char *id);
 void locks_look(struct sim *s, size_t node);
 void locks_free(struct sim *s);
+
+/* ---- sim_survey.c ---- */
+
+void survey_begin(struct sim *s, struct request *r);
+void survey_end(struct sim *s, struct request *r);
+/* The program that has this token, and believes, has asked: it must be told of. */
+void survey_has(struct sim *s, const struct request *r, uint64_t token, uint32_t pid);
 
 /* ---- sim_check.c ---- */
 

@@ -20,6 +20,7 @@ static void end(struct sim *s, struct request *r, enum status status)
 	r->ended = s->now;
 	r->status = status;
 	history_end(s, r);
+	survey_end(s, r);
 	if (r->program)
 		program_answered(s, r->program, r);
 }
@@ -57,6 +58,7 @@ struct request *request_submit(struct sim *s, size_t node, const struct message 
 	history_begin(s, r);
 	locks_begin(s, r);
 	names_begin(s, r);
+	survey_begin(s, r);
 	sim_in_core = s;
 	r->call = node_submit(s->nodes[node].node, m, r, machine_now(s, node));
 	sim_in_core = NULL;
