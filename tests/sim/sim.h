@@ -310,7 +310,8 @@ void engine_free(struct sim *s);
 void break_begins(struct sim *s, size_t node, const struct node_revoke *revoke);
 /* Of what the node has let go, its programs have stopped. Before any packet says so. */
 void break_look(struct sim *s, size_t node);
-/* Is the handle lost, and not only about to be? */
+/* Is the handle lost, or about to be? And is it for certain? */
+bool break_has_begun(const struct sim *s, size_t node, uint64_t handle);
 bool break_let_go(const struct sim *s, size_t node, uint64_t handle);
 void break_answered(struct sim *s, const struct request *r);
 void break_forget(struct sim *s, size_t node);

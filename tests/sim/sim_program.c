@@ -399,7 +399,8 @@ static void check_token(struct sim *s, struct program *p, const struct request *
 	    r->reply->token != p->token)
 		sim_fail(s, "I12: the holder of token %" PRIx64 " is told %" PRIx64, p->token,
 			 r->reply->token);
-	if (r->message->kind == MESSAGE_SURVEY && p->token && p->token_instance == instance)
+	if (r->message->kind == MESSAGE_SURVEY && p->token && p->token_instance == instance &&
+	    !break_has_begun(s, p->node, p->handle))
 		survey_has(s, r, p->token, p->pid);
 }
 
