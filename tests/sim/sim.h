@@ -156,6 +156,7 @@ struct sim_node {
 	bool astray; /* its clock has stood still: its belief means nothing until it is restarted */
 	uint64_t epoch;	   /* the highest that it has taken anything from */
 	uint64_t over;	   /* a session instance that has stopped believing */
+	uint64_t deleted;  /* one that the store has deleted */
 	uint64_t believed; /* the one that believed before this event; 0: none */
 };
 
@@ -416,6 +417,8 @@ void check_after(struct sim *s, size_t machine);
 void check_master_packet(struct sim *s, size_t master, const struct packet *p);
 void check_swap(struct sim *s, const struct engine_cell *from, const struct engine_cell *to);
 void check_received(struct sim *s, size_t node, uint64_t epoch);
+/* The store has deleted the session. */
+void check_deleted(struct sim *s, uint64_t instance);
 /* After a step of a master. */
 void check_master(struct sim *s, size_t master);
 void check_master_event(struct sim *s, size_t master, const struct master_event *e);

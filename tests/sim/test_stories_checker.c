@@ -240,6 +240,52 @@ static void test_what_was_seen_since_the_restart_may_be_forgotten(void **state)
 	story_end(u.s);
 }
 
+/* Node 0 has what it wrote first, and its clock stands still; the file is gone, and so its session. */
+static struct sim *outlive_node_0(void)
+{
+	struct sim *s = story_begin(2);
+	struct opened f = story_make(s, 0, "f", 0), g = story_make(s, 1, "f", 0);
+
+	story_write(s, &f, "old");
+	sim_run_for(s, HOP);
+	story_write(s, &g, "new");
+	story_cut(s, 0, true, true);
+	machine_set_rate(s, machine_of_node(0), 0);
+	s->nodes[0].astray = true;
+	assert_int_equal(story_unlink(s, 1, "f"), STATUS_OK);
+	story_close(s, &g);
+	for (int i = 0; i < SIM_BACKUPS; i++) {
+		story_restart(s);
+		story_grace_over(s);
+	}
+	assert_int_equal(story_lookup(s, 1, "f"), STATUS_NO_ENTRY);
+	return s;
+}
+
+/*
+ * The store is put back to when it knew that session, which nobody but the node's own clock could tell
+ * to be over: no rule helps against both.
+ */
+static void test_an_old_store_and_a_frozen_clock_go_unnoticed(void **state)
+{
+	struct sim *s = outlive_node_0();
+	struct opened f;
+
+	sim_crash_master(s, 0);
+	engine_put_back(s, false);
+	sim_start_master(s, 0);
+	sim_run_for(s, NS_PER_SEC);
+	assert_int_equal(s->masters[0].told[MASTER_EVENT_STORE_OLD], 1);
+	machine_set_rate(s, machine_of_node(0), 1000000);
+	story_cut(s, 0, false, false);
+	sim_node_loop(s, 0);
+	story_grace_over(s);
+	f = story_make(s, 1, "f", 0);
+	story_reads(s, &f, "old");
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_LAPSED], 0);
+	story_end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_a_late_hello_holds_what_was_freed),
 		cmocka_unit_test(test_what_nobody_knows_any_more_is_missed),
 		cmocka_unit_test(test_what_was_seen_since_the_restart_may_be_forgotten),
+		cmocka_unit_test(test_an_old_store_and_a_frozen_clock_go_unnoticed),
 	};
 
 	cmocka_set_test_filter(getenv("CMOCKA_TEST_FILTER"));
