@@ -286,6 +286,37 @@ static void test_an_old_store_and_a_frozen_clock_go_unnoticed(void **state)
 	story_end(s);
 }
 
+/*
+ * The file that a first try made is met, and lost with its master; the second makes another. Whose move
+ * to the name was begun after that meeting did not make what was met, but moves its own there.
+ */
+static void test_what_was_met_first_is_taken_for_what_comes_later(void **state)
+{
+	struct sim *s = story_begin(3);
+	struct message create = {
+		.kind = MESSAGE_CREATE, .parent = ROOT_INO, .name = "b", .mode = 0644};
+	struct message list = {.kind = MESSAGE_READDIR, .ino = ROOT_INO};
+	struct request *make, *away;
+
+	story_make(s, 2, "a", 0);
+	story_cut(s, 0, false, true);
+	make = request_submit(s, 0, &create, NULL);
+	sim_run_for(s, 10 * HOP);
+	assert_int_equal(story_lookup(s, 1, "b"), STATUS_OK);
+	story_cut(s, 0, false, false);
+	s->links[0][0].slow_ns[1] = 100 * HOP;
+	story_restart(s);
+	story_grace_over(s);
+	s->links[2][0].slow_ns[1] = 1000 * HOP;
+	away = move(s, 2, "a", "b");
+	assert_int_equal(story_wait(s, make, 200 * HOP)->status, STATUS_OK);
+	assert_false(away->answered);
+	assert_int_equal(story_ask(s, 0, &list)->reply->entry_count, 1);
+	assert_false(away->answered);
+	assert_int_equal(story_wait(s, away, 2000 * HOP)->status, STATUS_OK);
+	story_end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_what_nobody_knows_any_more_is_missed),
 		cmocka_unit_test(test_what_was_seen_since_the_restart_may_be_forgotten),
 		cmocka_unit_test(test_an_old_store_and_a_frozen_clock_go_unnoticed),
+		cmocka_unit_test(test_what_was_met_first_is_taken_for_what_comes_later),
 	};
 
 	cmocka_set_test_filter(getenv("CMOCKA_TEST_FILTER"));
