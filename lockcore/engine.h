@@ -41,8 +41,9 @@ struct engine_cell {
 	uint64_t instance;
 	uint64_t epoch;
 	uint64_t sequence; /* grows with every renewal of the leader */
-	/* The session lease that this leader grants; less than 0: and the store was put back to an
-	 * old state, and may not yet know all sessions that believe (rule 10). */
+	/* The longest session lease that this leader grants, or that may still be believed in of
+	 * an earlier one's; less than 0: and the store was put back to an old state, and may not yet
+	 * know all sessions that believe (rule 10). */
 	int64_t lease_ns;
 	int64_t leader_lease_ns; /* TL of this leader */
 	uint64_t

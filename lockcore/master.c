@@ -15,7 +15,7 @@ struct master *master_new(const struct master_config *config, struct moment now)
 	m->config = *config;
 	m->state = MASTER_READING;
 	m->look_at_ns = now.boot_ns;
-	m->swap_at_ns = MOMENT_NEVER;
+	m->swap_at_ns = m->load_at_ns = MOMENT_NEVER;
 	return m;
 }
 
@@ -43,7 +43,7 @@ void master_forget_epoch(struct master *m)
 	m->doubted_count = 0;
 	m->unreclaimed = 0;
 	m->swap_running = false;
-	m->swap_at_ns = MOMENT_NEVER;
+	m->swap_at_ns = m->load_at_ns = MOMENT_NEVER;
 	free_ops(&m->ops);
 }
 
@@ -225,7 +225,8 @@ void master_tick(struct master *m, struct moment now)
 		master_op(m, ENGINE_READ, NULL);
 	}
 	if (m->state > MASTER_TAKING && now.boot_ns >= m->swap_at_ns && !m->swap_running)
-		cell_renew(m);
+		cell_renew(m, now);
+	cell_tick_loading(m, now);
 	cell_tick_leaving(m, now);
 	if (!master_leads(m))
 		return;
@@ -255,6 +256,7 @@ int64_t master_deadline(const struct master *m)
 	if (m->state == MASTER_TAKING || m->state == MASTER_LEFT)
 		return MOMENT_NEVER;
 	at = earlier(m->valid_ns, m->swap_running ? MOMENT_NEVER : m->swap_at_ns);
+	at = earlier(at, m->load_at_ns);
 	at = earlier(at, deadlines_next(&m->expiries));
 	at = earlier(at, deadlines_next(&m->wakes));
 	if (m->state == MASTER_GRACE)

@@ -37,14 +37,16 @@ static bool swap_to_lead(struct master *m, uint64_t epoch)
 			       .instance = m->config.instance,
 			       .epoch = epoch,
 			       .sequence = m->cell.sequence + 1,
-			       .lease_ns = m->store_old ? -m->config.lease_ns : m->config.lease_ns,
+			       .lease_ns = m->store_old ? -m->promised_ns : m->promised_ns,
 			       .leader_lease_ns = m->config.leader_lease_ns,
 		       });
 }
 
 /* Without memory the next tick tries again; without success the lease ends in time. */
-void cell_renew(struct master *m)
+void cell_renew(struct master *m, struct moment now)
 {
+	if (now.boot_ns >= m->promised_until_ns)
+		m->promised_ns = m->config.lease_ns;
 	m->swap_running = swap_to_lead(m, m->epoch);
 }
 
@@ -210,24 +212,33 @@ static bool same_leader(const struct engine_cell *a, const struct engine_cell *b
 	return a->instance == b->instance && a->epoch == b->epoch && a->sequence == b->sequence;
 }
 
+static int64_t longer(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* The old leader may still serve until its own lease ends, unless it has handed over, or the store
  * says that it cannot exist. */
 static bool may_take(const struct master *m, struct moment now)
 {
-	int64_t lease = m->cell.leader_lease_ns;
+	int64_t lease = longer(m->cell.leader_lease_ns, m->config.leader_lease_ns);
 
-	if (lease < m->config.leader_lease_ns)
-		lease = m->config.leader_lease_ns;
 	if (!m->cell.instance)
 		return now.boot_ns >= m->yielded_until_ns;
 	return m->cell.instance == m->config.instance || m->config.exclusive_store ||
 	       now.boot_ns >= m->seen_ns + master_wait_ns(lease);
 }
 
+/*
+ * Sessions that an old leader welcomed believe for as long as it said, which may be longer than
+ * what this one says. The cell tells so until that is over: this leader may end before.
+ */
 static void take_over(struct master *m)
 {
 	uint64_t above = m->cell.epoch > m->epoch_floor ? m->cell.epoch : m->epoch_floor;
+	int64_t old_lease = m->cell.lease_ns < 0 ? -m->cell.lease_ns : m->cell.lease_ns;
 
+	m->promised_ns = longer(old_lease, m->config.lease_ns);
 	if (!swap_to_lead(m, above + 1))
 		return; /* no memory: the cell will be looked at again */
 	m->swap_running = true;
@@ -256,28 +267,38 @@ void cell_read(struct master *m, const struct engine_cell *cell, struct moment n
 
 static void on_taken_over(struct master *m, const struct op *op, struct moment now)
 {
-	int64_t old_lease = m->cell.lease_ns < 0 ? -m->cell.lease_ns : m->cell.lease_ns;
-
 	m->cell = op->op.next;
 	m->epoch = m->cell.epoch;
 	m->clock = m->epoch << TABLE_EPOCH_SHIFT;
 	m->valid_ns = valid_until(m, op->sent_ns);
 	m->heard_ns = now.boot_ns;
 	m->state = MASTER_LOADING;
-	/* Sessions that the old leader welcomed believe for as long as it said. */
-	if (old_lease < m->config.lease_ns)
-		old_lease = m->config.lease_ns;
-	m->grace_end_ns = now.boot_ns + master_wait_ns(old_lease);
+	m->promised_until_ns = now.boot_ns + master_wait_ns(m->promised_ns);
+	m->grace_end_ns = m->promised_until_ns;
+	m->load_at_ns = now.boot_ns;
+	m->load_end_ns = now.boot_ns + m->config.leader_lease_ns;
+	cell_tick_loading(m, now);
+}
+
+/* ---- Reading the registry ---- */
+
+void cell_tick_loading(struct master *m, struct moment now)
+{
+	if (m->state != MASTER_LOADING || now.boot_ns < m->load_at_ns)
+		return;
+	m->load_at_ns = MOMENT_NEVER;
 	if (!master_op(m, ENGINE_LOAD, NULL))
 		m->doomed = true;
 }
 
-/* A takeover that failed is tried again as a standby would, not at once: the store may be in
- * trouble. */
-static void try_again_later(struct master *m, struct moment now, const char *why)
+/* The epoch is as good as before, but another master may have more luck. */
+static void not_loaded(struct master *m, struct moment now)
 {
-	master_step_down(m, now, why);
-	m->look_at_ns = now.boot_ns + m->config.leader_lease_ns / MASTER_LOOKS;
+	m->load_at_ns = now.boot_ns + MASTER_STORE_RETRY_NS;
+	if (now.boot_ns < m->load_end_ns)
+		return;
+	m->yielded_until_ns = now.boot_ns + m->config.leader_lease_ns;
+	hand_over(m, now, "the registry could not be read");
 }
 
 void cell_loaded(struct master *m, const struct engine_outcome *outcome, struct moment now)
@@ -285,7 +306,7 @@ void cell_loaded(struct master *m, const struct engine_outcome *outcome, struct 
 	if (m->state != MASTER_LOADING)
 		return;
 	if (outcome->result != ENGINE_DONE) {
-		try_again_later(m, now, "the registry could not be read");
+		not_loaded(m, now);
 		return;
 	}
 	m->table = table_new(m->epoch, m->config.max_files, now);
@@ -329,6 +350,14 @@ static void on_renewed(struct master *m, const struct op *op, const struct engin
 	}
 }
 
+/* It was refused, for somebody else was first, or may be done or not: the cell will show. Not at
+ * once: the store may be in trouble. */
+static void on_not_taken_over(struct master *m, struct moment now)
+{
+	master_step_down(m, now, NULL);
+	m->look_at_ns = now.boot_ns + m->config.leader_lease_ns / MASTER_LOOKS;
+}
+
 /* While it does not lead: of a question, of giving up, or of what was begun while it led. */
 static void on_other_swap(struct master *m, const struct op *op,
 			  const struct engine_outcome *outcome)
@@ -354,7 +383,7 @@ void cell_swapped(struct master *m, const struct op *op, const struct engine_out
 		if (outcome->result == ENGINE_DONE)
 			on_taken_over(m, op, now);
 		else
-			try_again_later(m, now, "somebody else took over");
+			on_not_taken_over(m, now);
 		break;
 	case MASTER_LOADING:
 	case MASTER_GRACE:

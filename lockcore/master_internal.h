@@ -116,9 +116,14 @@ struct master {
 	bool store_old;		 /* it was put back, and not all of W has passed since */
 	int64_t valid_ns;	 /* it leads until then */
 	int64_t grace_end_ns;
-	int64_t look_at_ns; /* READING: when to look at the cell */
-	int64_t looked_ns;  /* READING: when it was looked at last */
-	int64_t seen_ns;    /* READING: when the leader in it was seen first with this sequence */
+	/* The longest lease that a session may believe in: an earlier leader's, until then. */
+	int64_t promised_ns;
+	int64_t promised_until_ns;
+	int64_t load_at_ns;  /* LOADING: when to read the registry once more; or NEVER */
+	int64_t load_end_ns; /* and until when it is worth it */
+	int64_t look_at_ns;  /* READING: when to look at the cell */
+	int64_t looked_ns;   /* READING: when it was looked at last */
+	int64_t seen_ns;     /* READING: when the leader in it was seen first with this sequence */
 	int64_t hello_ns, hello_since_ns; /* READING: nodes say HELLO, last and without a rest */
 	int64_t asked_ns;		  /* when it asked the leader for the lead */
 	int64_t heard_ns;		  /* leading: when a node was heard last */
@@ -170,8 +175,9 @@ void master_store_is_old(struct master *m, uint64_t epoch, struct moment now);
 void master_check(struct master *m,
 		  struct moment now); /* the lease, before anything else (rule 1) */
 void master_want_swap(struct master *m, struct moment now);
-void cell_renew(struct master *m);
+void cell_renew(struct master *m, struct moment now);
 void cell_hello(struct master *m, struct moment now); /* a node said HELLO to a standby */
+void cell_tick_loading(struct master *m, struct moment now);
 void cell_tick_leaving(struct master *m, struct moment now);
 /* Outcomes of READ, LOAD and SWAP. */
 void cell_read(struct master *m, const struct engine_cell *cell, struct moment now);

@@ -173,9 +173,14 @@ static bool is_doubted(const struct master *m, uint64_t instance)
 	return false;
 }
 
+/* Until it has reclaimed it may not have heard of this leader, and believe what another said. */
 static void extend(struct master *m, struct session *s, struct moment now)
 {
-	deadline_set(&m->expiries, &s->expiry, now.boot_ns + master_wait_ns(m->config.lease_ns));
+	int64_t end = now.boot_ns + master_wait_ns(m->config.lease_ns);
+
+	if (s->state == SESSION_RECLAIMING && end < m->promised_until_ns)
+		end = m->promised_until_ns;
+	deadline_set(&m->expiries, &s->expiry, end);
 }
 
 static void registered(struct master *m, struct session *s, struct moment now)
