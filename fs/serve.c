@@ -116,6 +116,11 @@ static void report(const struct fs *fs, const struct node_event *event)
 			  "-o node=",
 			  fs->options.node);
 		break;
+	case NODE_EVENT_FOREIGN:
+		log_error("%s belongs to another cluster than the master that serves this mount, "
+			  "and is not used; give the mount the masters of one store",
+			  fs->options.masters[event->master]);
+		break;
 	case NODE_EVENT_SILENT:
 		log_debug("nothing is heard from %s: connecting anew",
 			  fs->options.masters[event->master]);

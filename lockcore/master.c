@@ -192,6 +192,8 @@ void master_engine_done(struct master *m, const struct engine_outcome *outcome, 
 	master_check(m, now);
 	if (outcome->result == ENGINE_UNKNOWN)
 		master_tell(m, MASTER_EVENT_STORE_TROUBLE, NULL, 0, outcome->error);
+	else if (op->op.kind == ENGINE_READ || op->op.kind == ENGINE_LOAD)
+		m->cluster = outcome->cluster;
 	/* An epoch's operations mean nothing to the next. */
 	current = m->state <= MASTER_TAKING
 			  ? op->op.kind <= ENGINE_SWAP

@@ -159,15 +159,16 @@ bool master_has_left(const struct master *m)
 }
 
 /*
- * A standby hears nodes that ask for a leader. While some session is heard here they may as well
- * have a fault of their own, and are not worth everybody's grace; if none is, the fault is ours.
+ * A standby hears nodes that ask for a leader. While some session is heard here, and hears us, they
+ * may as well have a fault of their own, and are not worth everybody's grace; if none is, the fault
+ * is ours.
  */
 static void on_asked(struct master *m, struct moment now)
 {
-	if (now.boot_ns < m->heard_ns + m->config.lease_ns / MASTER_DEAF_SHARE)
+	if (now.boot_ns < m->heard_ns + m->config.lease_ns / 8 * MASTER_DEAF_EIGHTHS)
 		return;
 	m->yielded_until_ns = now.boot_ns + m->config.leader_lease_ns;
-	hand_over(m, now, "no node is heard here, and another master hears some");
+	hand_over(m, now, "no node hears it, and another master hears some");
 }
 
 /* ---- Asking for the lead ---- */

@@ -79,8 +79,9 @@ struct session {
 	struct deadline wake;	/* the channel's */
 	struct channel channel;
 	struct owed welcome, renewed;
-	struct message *held; /* requests that came in grace, in order */
-	struct deadline turn; /* at the end of grace: the clock of its next retry */
+	int64_t renew_stamp_ns; /* of its last renewal, by its own clock */
+	struct message *held;	/* requests that came in grace, in order */
+	struct deadline turn;	/* at the end of grace: the clock of its next retry */
 	size_t held_count;
 	/* master_vouch.c */
 	struct pending *pendings;
@@ -112,6 +113,7 @@ struct master {
 	struct engine_cell cell; /* as known */
 	uint64_t epoch;		 /* while it leads */
 	uint64_t clock;		 /* struct packet */
+	uint64_t cluster;	 /* of the store, as it said; 0: it has not yet */
 	uint64_t epoch_floor;	 /* the next takeover must go above */
 	bool store_old;		 /* it was put back, and not all of W has passed since */
 	int64_t valid_ns;	 /* it leads until then */
@@ -126,7 +128,7 @@ struct master {
 	int64_t seen_ns;     /* READING: when the leader in it was seen first with this sequence */
 	int64_t hello_ns, hello_since_ns; /* READING: nodes say HELLO, last and without a rest */
 	int64_t asked_ns;		  /* when it asked the leader for the lead */
-	int64_t heard_ns;		  /* leading: when a node was heard last */
+	int64_t heard_ns;		  /* leading: when a node was heard last that hears us */
 	bool giving_up;			  /* a SWAP to nobody is under way, or wanted */
 	int64_t yielded_until_ns;	  /* it gave way to another: not to be taken back at once */
 	int64_t leave_end_ns;		  /* LEAVING: not longer than that */

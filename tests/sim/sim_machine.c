@@ -190,7 +190,7 @@ uint64_t sim_epoch(const struct sim *s, size_t node)
 static void node_tells(struct sim *s, size_t i, const struct node_event *e)
 {
 	static const char *const names[] = {"opened", "resumed", "LAPSED", "taken",
-					    "twin",   "SILENT",	 "left"};
+					    "twin",   "FOREIGN", "SILENT", "left"};
 
 	s->nodes[i].told[e->kind]++;
 	s->nodes[i].last = *e;
