@@ -170,7 +170,7 @@ static void on_outcome(struct master *m, const struct op *op, const struct engin
 		break;
 	case ENGINE_PUT:
 	case ENGINE_DELETE:
-		if (outcome->result == ENGINE_REFUSED)
+		if (outcome->result == ENGINE_REFUSED && rule(RULE_FENCED_STEPS_DOWN))
 			master_step_down(m, now, "another master leads");
 		else
 			session_stored(m, &op->op, outcome, now);

@@ -168,6 +168,8 @@ static void deleted(struct master *m, struct session *s, struct moment now)
 
 static bool is_doubted(const struct master *m, uint64_t instance)
 {
+	if (!rule(RULE_DOUBTED_ARE_NOT_REVIVED))
+		return false;
 	for (size_t i = 0; i < m->doubted_count; i++)
 		if (m->doubted[i] == instance)
 			return true;
@@ -179,7 +181,8 @@ static void extend(struct master *m, struct session *s, struct moment now)
 {
 	int64_t end = now.boot_ns + master_wait_ns(m->config.lease_ns);
 
-	if (s->state == SESSION_RECLAIMING && end < m->promised_until_ns)
+	if (s->state == SESSION_RECLAIMING && end < m->promised_until_ns &&
+	    rule(RULE_RECLAIMING_TAKES_TIME))
 		end = m->promised_until_ns;
 	deadline_set(&m->expiries, &s->expiry, end);
 }

@@ -189,7 +189,8 @@ static void on_welcome(struct node *n, size_t master, uint64_t epoch, const stru
 	if (epoch == n->epoch) {
 		channel_rewind(&n->channel);
 	} else {
-		n->belief_ns = 0; /* only what this master promises counts from here */
+		if (rule(RULE_BELIEF_IS_THE_LEADERS))
+			n->belief_ns = 0; /* only what this master promises counts from here */
 		begin_epoch(n, epoch, now);
 	}
 	believe(n, m->stamp_ns, now);

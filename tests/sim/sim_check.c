@@ -191,6 +191,7 @@ static void check_reply(struct sim *s, size_t master)
 
 void check_master_packet(struct sim *s, size_t master, const struct packet *p)
 {
+	leader_speaks(s, master, p);
 	for (size_t i = 0; i < p->count; i++) {
 		const struct message *m = p->messages[i];
 
@@ -217,6 +218,7 @@ void check_swap(struct sim *s, const struct engine_cell *from, const struct engi
 {
 	if (!to->instance)
 		check_given_up(s, from);
+	leader_swapped(s, from, to);
 	if (to->epoch < from->epoch ||
 	    (to->instance && to->instance != from->instance && to->epoch == from->epoch))
 		sim_fail(s, "I3: epoch %" PRIu64 " follows %" PRIu64, to->epoch, from->epoch);
@@ -309,6 +311,7 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 	if (e->kind == MASTER_EVENT_GRACE_OVER)
 		check_grace_over(s, s->masters[master].master);
 	check_freed(s, master, e);
+	leader_event(s, master, e);
 	if (e->kind == MASTER_EVENT_LEADING)
 		faults_takeover(s, master);
 	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns && !s->lied_to)
@@ -368,6 +371,7 @@ void check_master(struct sim *s, size_t master)
 
 	if (!m->table)
 		return;
+	leader_check(s, master);
 	for (session = m->sessions; session; session = session->hh.next)
 		if (session->state == SESSION_DYING)
 			check_dying(s, m, session);
