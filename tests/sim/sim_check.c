@@ -239,6 +239,19 @@ static void check_expired(struct sim *s, const struct master_event *e)
 			sim_fail(s, "I7: %s is freed and still registered", e->node);
 }
 
+/* Rule 4: nor does its node believe in it any more, whatever any master has promised. */
+static void check_believed(struct sim *s, const struct master_event *e)
+{
+	for (size_t i = 0; i < s->config.nodes; i++) {
+		const struct node *n = s->nodes[i].node;
+
+		if (n && !strcmp(s->nodes[i].id, e->node) &&
+		    check_believes(s, i, node_instance(n)) &&
+		    !engine_knows(s, e->node, node_instance(n)))
+			sim_fail(s, "rule 4: node %zu believes, and its session has expired", i);
+	}
+}
+
 /* I7: who is dead when grace ends is gone from the registry, too. */
 static void check_grace_over(struct sim *s, const struct master *m)
 {
@@ -308,6 +321,8 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 		  e->epoch, e->count, e->node, e->text);
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
 		check_expired(s, e);
+	if (e->kind == MASTER_EVENT_EXPIRED && e->epoch > s->store.lost_epoch)
+		check_believed(s, e);
 	if (e->kind == MASTER_EVENT_GRACE_OVER)
 		check_grace_over(s, s->masters[master].master);
 	check_freed(s, master, e);
