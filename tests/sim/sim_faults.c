@@ -301,7 +301,7 @@ static void on_die(struct sim *s, struct event *e)
 /* One node does not hear what a master has done for it while others see that; then it dies. */
 static void fault_deaf(struct sim *s)
 {
-	size_t n = sim_below(s, s->config.nodes), m = sim_below(s, s->config.masters);
+	size_t n = sim_below(s, s->config.nodes), m = some_master(s);
 	int64_t ns = (int64_t)sim_below(s, DEAF_MAX_NS);
 
 	if (!s->masters[m].master)
