@@ -351,6 +351,8 @@ void history_begin(struct sim *s, struct request *r);
 void history_end(struct sim *s, struct request *r);
 /* A lock or name given up, or its handle closed: the program stops acting as its holder. */
 void history_release(struct sim *s, size_t node, uint64_t handle, bool closed);
+/* Sessions of this id that are in no registry are over. */
+void history_freed(struct sim *s, const char *id);
 void history_free(struct sim *s);
 
 /* ---- sim_names.c ---- */

@@ -291,6 +291,7 @@ static void check_refused(struct sim *s, const struct master_event *e)
 /* Sessions of this id that are in no registry hold nothing any more. */
 static void told_freed(struct sim *s, const char *id)
 {
+	history_freed(s, id);
 	locks_freed(s, id);
 	names_freed(s, id);
 }

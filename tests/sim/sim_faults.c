@@ -298,16 +298,27 @@ static void on_die(struct sim *s, struct event *e)
 	sim_at(s, (int64_t)sim_below(s, NS_PER_SEC), SIM_NO_MACHINE, on_start_master, number(i));
 }
 
-/* One node does not hear what a master has done for it while others see that; then it dies. */
+static void on_deaf(struct sim *s, struct event *e)
+{
+	size_t m = *(size_t *)e->data, n = sim_below(s, s->config.nodes);
+
+	sim_trace(s, "node %zu does not hear master %zu", n, m);
+	s->links[n][m].blocked[1] = true;
+}
+
+/*
+ * One node does not hear what a master has done for it while others see that, nor, soon, does one of
+ * them what it made of it; then the master dies.
+ */
 static void fault_deaf(struct sim *s)
 {
-	size_t n = sim_below(s, s->config.nodes), m = some_master(s);
+	size_t m = some_master(s);
 	int64_t ns = (int64_t)sim_below(s, DEAF_MAX_NS);
 
 	if (!s->masters[m].master)
 		return;
-	sim_trace(s, "node %zu does not hear master %zu", n, m);
-	s->links[n][m].blocked[1] = true;
+	sim_at(s, 0, SIM_NO_MACHINE, on_deaf, number(m));
+	sim_at(s, (int64_t)sim_below(s, DEAF_MAX_NS), machine_of_master(m), on_deaf, number(m));
 	sim_at(s, ns, machine_of_master(m), on_die, number(m));
 	sim_at(s, ns + 1, SIM_NO_MACHINE, on_heal_links, NULL);
 }

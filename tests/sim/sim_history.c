@@ -48,6 +48,7 @@ struct hold {
 	char name[8];		 /* of a lock file; empty: a flock */
 	char key[SIM_KEY_BYTES]; /* a flock: the name that it belongs to */
 	enum lock_mode mode;
+	bool freed; /* its session ended; a HELLO that came late may have begun it again, without it */
 	struct hold *prev, *next;
 };
 
@@ -127,7 +128,7 @@ static bool forgotten(const struct sim *s, const struct change *c)
  */
 static bool is_registered(const struct sim *s, const struct hold *h)
 {
-	return !s->store.lost_epoch && !s->store.late_put &&
+	return !h->freed && !s->store.lost_epoch && !s->store.late_put &&
 	       engine_knows(s, s->nodes[h->node].id, h->instance);
 }
 
@@ -139,6 +140,17 @@ static void check_free(struct sim *s, const struct request *r, const struct hold
 	if (is_registered(s, h))
 		sim_fail(s, "I7: node %zu was granted a %s of node %zu, which is still registered",
 			 r->node, *h->name ? h->name : "flock", h->node);
+}
+
+void history_freed(struct sim *s, const char *id)
+{
+	struct hold *h;
+
+	if (!s->history)
+		return;
+	DL_FOREACH (s->history->holds, h)
+		if (!strcmp(s->nodes[h->node].id, id) && !engine_knows(s, id, h->instance))
+			h->freed = true;
 }
 
 static void forget_old_holds(struct sim *s)
