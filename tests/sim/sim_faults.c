@@ -318,7 +318,7 @@ static void fault_deaf(struct sim *s)
 	if (!s->masters[m].master)
 		return;
 	sim_at(s, 0, SIM_NO_MACHINE, on_deaf, number(m));
-	sim_at(s, (int64_t)sim_below(s, DEAF_MAX_NS), machine_of_master(m), on_deaf, number(m));
+	sim_at(s, (int64_t)sim_below(s, (uint64_t)ns + 1), SIM_NO_MACHINE, on_deaf, number(m));
 	sim_at(s, ns, machine_of_master(m), on_die, number(m));
 	sim_at(s, ns + 1, SIM_NO_MACHINE, on_heal_links, NULL);
 }

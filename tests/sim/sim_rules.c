@@ -123,7 +123,7 @@ const struct sim_rule sim_rules[RULE_COUNT] = {
 					    "7: waiters are reclaimed with their places", 2000,
 					    "all"},
 	[RULE_RETRIES_ARE_FLAGGED] = {"retries-are-flagged", "a request that is sent again says so",
-				      2000, "all"},
+				      2000, "master"},
 	[RULE_CHANNEL_IS_ORDERED] = {"channel-is-ordered",
 				     "repeats and what follows a gap are dropped", 2000, "all"},
 };
