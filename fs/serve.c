@@ -124,6 +124,11 @@ static void report(struct fs *fs, const struct node_event *event)
 				  node);
 		fs->twin_said = true;
 		break;
+	case NODE_EVENT_FOREIGN:
+		log_error("%s belongs to another cluster than the master that serves this mount, "
+			  "and is not used; give the mount the masters of one store",
+			  fs->options.masters[event->master]);
+		break;
 	case NODE_EVENT_SILENT:
 		log_debug("%s: nothing is heard from %s: connecting anew", node, master);
 		break;

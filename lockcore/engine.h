@@ -14,7 +14,7 @@
 
 enum engine_kind {
 	ENGINE_READ, /* the cell */
-	ENGINE_SWAP, /* the cell, from expect to next; REFUSED if it was not expect */
+	ENGINE_SWAP, /* the cell, from expect to next; REFUSED if it was not expect, all of it */
 	ENGINE_LOAD, /* the registry */
 	/* Fenced: REFUSED unless the cell's epoch and instance are those of `expect`. */
 	/*
@@ -41,10 +41,10 @@ struct engine_cell {
 	uint64_t instance;
 	uint64_t epoch;
 	uint64_t sequence; /* grows with every renewal of the leader */
-	/* The session lease that this leader grants; less than 0: and the store was put back to an
-	 * old state, and may not yet know all sessions that believe (rule 10). */
+	/* The longest session lease that this leader grants, or that may still be believed in of
+	 * an earlier one's; less than 0: and the store was put back to an old state, and may not yet
+	 * know all sessions that believe (rule 10). */
 	int64_t lease_ns;
-	/* A store that only one program can have open need not keep these two: READ says 0. */
 	int64_t leader_lease_ns; /* TL of this leader */
 	uint64_t
 		asked_by; /* the instance of a standby that hears nodes ask for a leader; 0: none */
@@ -67,6 +67,8 @@ struct engine_outcome {
 	uint64_t id;
 	enum engine_result result;
 	struct engine_cell cell; /* READ, and SWAP when REFUSED: what the cell is */
+	/* READ, LOAD when DONE: of this key space, random, made with it; never 0. */
+	uint64_t cluster;
 	struct engine_session
 		*sessions; /* LOAD: session_count of them, on the heap, the caller's */
 	size_t session_count;

@@ -15,7 +15,7 @@ struct master *master_new(const struct master_config *config, struct moment now)
 	m->config = *config;
 	m->state = MASTER_READING;
 	m->look_at_ns = now.boot_ns;
-	m->swap_at_ns = MOMENT_NEVER;
+	m->swap_at_ns = m->load_at_ns = MOMENT_NEVER;
 	return m;
 }
 
@@ -44,7 +44,7 @@ void master_forget_epoch(struct master *m)
 	m->doubted_count = 0;
 	m->unreclaimed = 0;
 	m->swap_running = false;
-	m->swap_at_ns = MOMENT_NEVER;
+	m->swap_at_ns = m->load_at_ns = MOMENT_NEVER;
 	free_ops(&m->ops);
 }
 
@@ -192,7 +192,7 @@ static void on_outcome(struct master *m, const struct op *op, const struct engin
 		break;
 	case ENGINE_PUT:
 	case ENGINE_DELETE:
-		if (outcome->result == ENGINE_REFUSED)
+		if (outcome->result == ENGINE_REFUSED && rule(RULE_FENCED_STEPS_DOWN))
 			master_step_down(m, now, "another master leads");
 		else
 			session_stored(m, &op->op, outcome, now);
@@ -214,6 +214,8 @@ void master_engine_done(struct master *m, const struct engine_outcome *outcome, 
 	master_check(m, now);
 	if (outcome->result == ENGINE_UNKNOWN)
 		master_tell(m, MASTER_EVENT_STORE_TROUBLE, NULL, 0, outcome->error);
+	else if (op->op.kind == ENGINE_READ || op->op.kind == ENGINE_LOAD)
+		m->cluster = outcome->cluster;
 	/* An epoch's operations mean nothing to the next. */
 	current = m->state <= MASTER_TAKING
 			  ? op->op.kind <= ENGINE_SWAP
@@ -247,7 +249,8 @@ void master_tick(struct master *m, struct moment now)
 		master_op(m, ENGINE_READ, NULL);
 	}
 	if (m->state > MASTER_TAKING && now.boot_ns >= m->swap_at_ns && !m->swap_running)
-		cell_renew(m);
+		cell_renew(m, now);
+	cell_tick_loading(m, now);
 	cell_tick_leaving(m, now);
 	if (!master_leads(m))
 		return;
@@ -277,6 +280,7 @@ int64_t master_deadline(const struct master *m)
 	if (m->state == MASTER_TAKING || m->state == MASTER_LEFT)
 		return MOMENT_NEVER;
 	at = earlier(m->valid_ns, m->swap_running ? MOMENT_NEVER : m->swap_at_ns);
+	at = earlier(at, m->load_at_ns);
 	at = earlier(at, deadlines_next(&m->expiries));
 	at = earlier(at, deadlines_next(&m->wakes));
 	if (m->state == MASTER_GRACE)

@@ -46,9 +46,9 @@
 #define MASTER_LOOK_GAP_NS (50 * NS_PER_MS)
 /* It asks for the lead once nodes have looked for a leader for so long, with rests no longer. */
 #define MASTER_ASK_NS NS_PER_SEC
-/* A leader that hears no node for this share of the lease, in which each speaks once, gives way to
- * one that does. */
-#define MASTER_DEAF_SHARE     4
+/* A leader that hears no node, or none that hears it, for so many eighths of the lease, in two of
+ * which each speaks once, gives way to one that does. */
+#define MASTER_DEAF_EIGHTHS   3
 #define MASTER_DRIFT_PERCENT  1 /* rho */
 #define MASTER_SLACK_NS	      (50 * NS_PER_MS)
 #define MASTER_STORE_RETRY_NS (200 * NS_PER_MS) /* after an operation of unknown outcome */
@@ -123,7 +123,6 @@ enum master_event_kind {
 	MASTER_EVENT_TAKEN,	/* node: refused, its id has a live session */
 	MASTER_EVENT_RECLAIM_REFUSED, /* node: it claimed what it cannot have; text */
 	MASTER_EVENT_UNHEARD,	      /* node: it acknowledges nothing, and is ended */
-	MASTER_EVENT_STANDS_BY,	      /* another master leads; count: its epoch */
 	MASTER_EVENT_STRANGER,	      /* peer sent requests for a session that is unknown */
 };
 

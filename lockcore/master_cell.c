@@ -31,27 +31,38 @@ static bool swap(struct master *m, const struct engine_cell *next)
 	return op != NULL;
 }
 
+static int64_t said_lease(const struct master *m)
+{
+	int64_t lease = rule(RULE_PROMISES_ARE_PASSED_ON) ? m->promised_ns : m->config.lease_ns;
+
+	return m->store_old && rule(RULE_OLD_STORE_IS_NOTED) ? -lease : lease;
+}
+
 static bool swap_to_lead(struct master *m, uint64_t epoch)
 {
 	return swap(m, &(struct engine_cell){
 			       .instance = m->config.instance,
 			       .epoch = epoch,
 			       .sequence = m->cell.sequence + 1,
-			       .lease_ns = m->store_old ? -m->config.lease_ns : m->config.lease_ns,
+			       .lease_ns = said_lease(m),
 			       .leader_lease_ns = m->config.leader_lease_ns,
 		       });
 }
 
 /* Without memory the next tick tries again; without success the lease ends in time. */
-void cell_renew(struct master *m)
+void cell_renew(struct master *m, struct moment now)
 {
+	if (now.boot_ns >= m->promised_until_ns)
+		m->promised_ns = m->config.lease_ns;
 	m->swap_running = swap_to_lead(m, m->epoch);
 }
 
 /* Until when a SWAP that has succeeded lets it lead: the lease counts from the sending. */
-static int64_t valid_until(const struct master *m, int64_t sent_ns)
+static int64_t valid_until(const struct master *m, int64_t sent_ns, struct moment now)
 {
-	return rule(RULE_LEADS_WHILE_VALID) ? sent_ns + m->config.leader_lease_ns : MOMENT_NEVER;
+	int64_t from = rule(RULE_LEADS_FROM_SENDING) ? sent_ns : now.boot_ns;
+
+	return rule(RULE_LEADS_WHILE_VALID) ? from + m->config.leader_lease_ns : MOMENT_NEVER;
 }
 
 static int64_t swap_gap(const struct master *m)
@@ -117,7 +128,8 @@ static void give_up_cell(struct master *m)
 {
 	struct engine_cell nobodys = m->cell;
 
-	assert(m->state < MASTER_LOADING && nobodys.instance == m->config.instance);
+	assert(m->state < MASTER_LOADING || !rule(RULE_SILENT_THEN_HANDS_OVER));
+	assert(nobodys.instance == m->config.instance || !rule(RULE_GIVES_UP_ITS_OWN));
 	nobodys.instance = 0;
 	nobodys.sequence++;
 	nobodys.asked_by = 0;
@@ -126,7 +138,8 @@ static void give_up_cell(struct master *m)
 
 static void hand_over(struct master *m, struct moment now, const char *why)
 {
-	master_step_down(m, now, why);
+	if (rule(RULE_SILENT_THEN_HANDS_OVER))
+		master_step_down(m, now, why);
 	if (!m->config.exclusive_store)
 		give_up_cell(m);
 }
@@ -157,15 +170,18 @@ bool master_has_left(const struct master *m)
 }
 
 /*
- * A standby hears nodes that ask for a leader. While some session is heard here they may as well
- * have a fault of their own, and are not worth everybody's grace; if none is, the fault is ours.
+ * A standby hears nodes that ask for a leader. While some session is heard here, and hears us, they
+ * may as well have a fault of their own, and are not worth everybody's grace; if none is, the fault
+ * is ours.
  */
 static void on_asked(struct master *m, struct moment now)
 {
-	if (now.boot_ns < m->heard_ns + m->config.lease_ns / MASTER_DEAF_SHARE)
+	int64_t deaf_ns = m->heard_ns + m->config.lease_ns / 8 * MASTER_DEAF_EIGHTHS;
+
+	if (now.boot_ns < deaf_ns && rule(RULE_GIVES_WAY_IF_DEAF))
 		return;
 	m->yielded_until_ns = now.boot_ns + m->config.leader_lease_ns;
-	hand_over(m, now, "no node is heard here, and another master hears some");
+	hand_over(m, now, "no node hears it, and another master hears some");
 }
 
 /* ---- Asking for the lead ---- */
@@ -210,24 +226,37 @@ static bool same_leader(const struct engine_cell *a, const struct engine_cell *b
 	return a->instance == b->instance && a->epoch == b->epoch && a->sequence == b->sequence;
 }
 
+static int64_t longer(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* The old leader may still serve until its own lease ends, unless it has handed over, or the store
  * says that it cannot exist. */
 static bool may_take(const struct master *m, struct moment now)
 {
-	int64_t lease = m->cell.leader_lease_ns;
+	int64_t lease = m->config.leader_lease_ns;
 
-	if (lease < m->config.leader_lease_ns)
-		lease = m->config.leader_lease_ns;
+	if (rule(RULE_LONGER_LEASE_COUNTS))
+		lease = longer(m->cell.leader_lease_ns, lease);
 	if (!m->cell.instance)
 		return now.boot_ns >= m->yielded_until_ns;
 	return m->cell.instance == m->config.instance || m->config.exclusive_store ||
-	       now.boot_ns >= m->seen_ns + master_wait_ns(lease);
+	       now.boot_ns >= m->seen_ns + master_wait_ns(lease) || !rule(RULE_STANDBY_WAITS);
 }
 
+/*
+ * Sessions that an old leader welcomed believe for as long as it said, which may be longer than
+ * what this one says. The cell tells so until that is over: this leader may end before.
+ */
 static void take_over(struct master *m)
 {
 	uint64_t above = m->cell.epoch > m->epoch_floor ? m->cell.epoch : m->epoch_floor;
+	int64_t old_lease = m->cell.lease_ns < 0 ? -m->cell.lease_ns : m->cell.lease_ns;
 
+	m->promised_ns = m->config.lease_ns;
+	if (rule(RULE_PROMISES_ARE_KEPT))
+		m->promised_ns = longer(old_lease, m->promised_ns);
 	if (!swap_to_lead(m, above + 1))
 		return; /* no memory: the cell will be looked at again */
 	m->swap_running = true;
@@ -235,61 +264,65 @@ static void take_over(struct master *m)
 	m->look_at_ns = MOMENT_NEVER;
 }
 
-/* Once for each leader: people want to know, and whoever restarts one master after the other. */
-static void tell_stands_by(struct master *m)
+/* The wait for its lease begins anew whenever a leader shows that it lives, however that is seen. */
+static void see(struct master *m, const struct engine_cell *cell, struct moment now)
 {
-	if (!m->cell.instance || m->stands_by_epoch == m->cell.epoch)
-		return;
-	m->stands_by_epoch = m->cell.epoch;
-	master_tell(m, MASTER_EVENT_STANDS_BY, NULL, m->cell.epoch, NULL);
+	if (!m->seen_ns || (!same_leader(cell, &m->cell) && rule(RULE_RENEWALS_RENEW)))
+		m->seen_ns = now.boot_ns;
+	m->cell = *cell;
 }
 
 void cell_read(struct master *m, const struct engine_cell *cell, struct moment now)
 {
 	if (m->state != MASTER_READING)
 		return;
-	if (!m->seen_ns || !same_leader(cell, &m->cell))
-		m->seen_ns = now.boot_ns;
-	m->cell = *cell;
+	see(m, cell, now);
 	m->looked_ns = now.boot_ns;
 	m->look_at_ns = now.boot_ns + m->config.leader_lease_ns / MASTER_LOOKS;
 	if (cell->lease_ns < 0)
 		m->store_old = true;
 	else if (cell->epoch > m->epoch_floor)
 		m->store_old = false; /* another master has seen to it */
-	if (may_take(m, now)) {
+	if (may_take(m, now))
 		take_over(m);
-		return;
-	}
-	tell_stands_by(m);
-	if (wants_to_ask(m, now))
+	else if (wants_to_ask(m, now))
 		ask(m, now);
 }
 
 static void on_taken_over(struct master *m, const struct op *op, struct moment now)
 {
-	int64_t old_lease = m->cell.lease_ns < 0 ? -m->cell.lease_ns : m->cell.lease_ns;
-
 	m->cell = op->op.next;
 	m->epoch = m->cell.epoch;
 	m->clock = m->epoch << TABLE_EPOCH_SHIFT;
-	m->valid_ns = valid_until(m, op->sent_ns);
+	m->valid_ns = valid_until(m, op->sent_ns, now);
 	m->heard_ns = now.boot_ns;
 	m->state = MASTER_LOADING;
-	/* Sessions that the old leader welcomed believe for as long as it said. */
-	if (old_lease < m->config.lease_ns)
-		old_lease = m->config.lease_ns;
-	m->grace_end_ns = now.boot_ns + master_wait_ns(old_lease);
+	m->promised_until_ns = now.boot_ns + master_wait_ns(m->promised_ns);
+	m->grace_end_ns = m->promised_until_ns;
+	m->load_at_ns = now.boot_ns;
+	m->load_end_ns = now.boot_ns + m->config.leader_lease_ns;
+	cell_tick_loading(m, now);
+}
+
+/* ---- Reading the registry ---- */
+
+void cell_tick_loading(struct master *m, struct moment now)
+{
+	if (m->state != MASTER_LOADING || now.boot_ns < m->load_at_ns)
+		return;
+	m->load_at_ns = MOMENT_NEVER;
 	if (!master_op(m, ENGINE_LOAD, NULL))
 		m->doomed = true;
 }
 
-/* A takeover that failed is tried again as a standby would, not at once: the store may be in
- * trouble. */
-static void try_again_later(struct master *m, struct moment now, const char *why)
+/* The epoch is as good as before, but another master may have more luck. */
+static void not_loaded(struct master *m, struct moment now)
 {
-	master_step_down(m, now, why);
-	m->look_at_ns = now.boot_ns + m->config.leader_lease_ns / MASTER_LOOKS;
+	m->load_at_ns = now.boot_ns + MASTER_STORE_RETRY_NS;
+	if (now.boot_ns < m->load_end_ns)
+		return;
+	m->yielded_until_ns = now.boot_ns + m->config.leader_lease_ns;
+	hand_over(m, now, "the registry could not be read");
 }
 
 void cell_loaded(struct master *m, const struct engine_outcome *outcome, struct moment now)
@@ -297,7 +330,7 @@ void cell_loaded(struct master *m, const struct engine_outcome *outcome, struct 
 	if (m->state != MASTER_LOADING)
 		return;
 	if (outcome->result != ENGINE_DONE) {
-		try_again_later(m, now, "the registry could not be read");
+		not_loaded(m, now);
 		return;
 	}
 	m->table = table_new(m->epoch, m->config.max_files, now);
@@ -325,12 +358,13 @@ static void on_renewed(struct master *m, const struct op *op, const struct engin
 {
 	if (outcome->result == ENGINE_DONE) {
 		m->cell = op->op.next;
-		m->valid_ns = valid_until(m, op->sent_ns);
+		m->valid_ns = valid_until(m, op->sent_ns, now);
 		m->swaps_done = m->swaps_sent;
 		sessions_confirmed(m);
 	} else if (outcome->result == ENGINE_UNKNOWN) {
 		m->swap_at_ns = now.boot_ns + MASTER_STORE_RETRY_NS;
-	} else if (!is_ours(m, &outcome->cell) || outcome->cell.epoch != m->epoch) {
+	} else if ((!is_ours(m, &outcome->cell) || outcome->cell.epoch != m->epoch) &&
+		   rule(RULE_DEPOSED_STEPS_DOWN)) {
 		master_step_down(m, now, "another master leads");
 	} else {
 		/* An earlier one of unknown outcome was done after all, or a standby asks. */
@@ -341,17 +375,26 @@ static void on_renewed(struct master *m, const struct op *op, const struct engin
 	}
 }
 
+/* It was refused, for somebody else was first, or may be done or not: the cell will show. Not at
+ * once: the store may be in trouble. */
+static void on_not_taken_over(struct master *m, struct moment now)
+{
+	master_step_down(m, now, NULL);
+	m->look_at_ns = now.boot_ns + m->config.leader_lease_ns / MASTER_LOOKS;
+}
+
 /* While it does not lead: of a question, of giving up, or of what was begun while it led. */
 static void on_other_swap(struct master *m, const struct op *op,
-			  const struct engine_outcome *outcome)
+			  const struct engine_outcome *outcome, struct moment now)
 {
 	if (outcome->result == ENGINE_DONE)
-		m->cell = op->op.next;
+		see(m, &op->op.next, now);
 	else if (outcome->result == ENGINE_REFUSED)
-		m->cell = outcome->cell;
+		see(m, &outcome->cell, now);
 	if (!m->giving_up)
 		return;
-	if (outcome->result != ENGINE_UNKNOWN && is_ours(m, &m->cell))
+	if (outcome->result != ENGINE_UNKNOWN &&
+	    (is_ours(m, &m->cell) || !rule(RULE_GIVES_UP_ITS_OWN)))
 		give_up_cell(m);
 	else
 		m->giving_up = false;
@@ -366,7 +409,7 @@ void cell_swapped(struct master *m, const struct op *op, const struct engine_out
 		if (outcome->result == ENGINE_DONE)
 			on_taken_over(m, op, now);
 		else
-			try_again_later(m, now, "somebody else took over");
+			on_not_taken_over(m, now);
 		break;
 	case MASTER_LOADING:
 	case MASTER_GRACE:
@@ -375,7 +418,7 @@ void cell_swapped(struct master *m, const struct op *op, const struct engine_out
 		break;
 	case MASTER_READING:
 	case MASTER_LEAVING:
-		on_other_swap(m, op, outcome);
+		on_other_swap(m, op, outcome, now);
 		cell_tick_leaving(m, now);
 		break;
 	case MASTER_LEFT:

@@ -82,8 +82,9 @@ struct session {
 	struct deadline wake;	/* the channel's */
 	struct channel channel;
 	struct owed welcome, renewed;
-	struct message *held; /* requests that came in grace, in order */
-	struct deadline turn; /* at the end of grace: the clock of its next retry */
+	int64_t renew_stamp_ns; /* of its last renewal, by its own clock */
+	struct message *held;	/* requests that came in grace, in order */
+	struct deadline turn;	/* at the end of grace: the clock of its next retry */
 	size_t held_count;
 	/* master_vouch.c */
 	struct pending *pendings;
@@ -119,18 +120,23 @@ struct master {
 	struct engine_cell cell; /* as known */
 	uint64_t epoch;		 /* while it leads */
 	uint64_t clock;		 /* struct packet */
+	uint64_t cluster;	 /* of the store, as it said; 0: it has not yet */
 	uint64_t epoch_floor;	 /* the next takeover must go above */
 	bool store_old;		 /* it was put back, and not all of W has passed since */
 	int64_t valid_ns;	 /* it leads until then */
 	int64_t grace_end_ns;
-	int64_t look_at_ns; /* READING: when to look at the cell */
-	int64_t looked_ns;  /* READING: when it was looked at last */
-	int64_t seen_ns;    /* READING: when the leader in it was seen first with this sequence */
+	/* The longest lease that a session may believe in: an earlier leader's, until then. */
+	int64_t promised_ns;
+	int64_t promised_until_ns;
+	int64_t load_at_ns;  /* LOADING: when to read the registry once more; or NEVER */
+	int64_t load_end_ns; /* and until when it is worth it */
+	int64_t look_at_ns;  /* READING: when to look at the cell */
+	int64_t looked_ns;   /* READING: when it was looked at last */
+	int64_t seen_ns;     /* READING: when the leader in it was seen first with this sequence */
 	int64_t hello_ns, hello_since_ns; /* READING: nodes say HELLO, last and without a rest */
 	int64_t asked_ns;		  /* when it asked the leader for the lead */
-	int64_t heard_ns;		  /* leading: when a node was heard last */
+	int64_t heard_ns;		  /* leading: when a node was heard last that hears us */
 	bool giving_up;			  /* a SWAP to nobody is under way, or wanted */
-	uint64_t stands_by_epoch;	  /* which of it was told last */
 	int64_t yielded_until_ns;	  /* it gave way to another: not to be taken back at once */
 	int64_t leave_end_ns;		  /* LEAVING: not longer than that */
 	bool doomed;			  /* no memory for what must be told: step down */
@@ -181,8 +187,9 @@ void master_store_is_old(struct master *m, uint64_t epoch, struct moment now);
 void master_check(struct master *m,
 		  struct moment now); /* the lease, before anything else (rule 1) */
 void master_want_swap(struct master *m, struct moment now);
-void cell_renew(struct master *m);
+void cell_renew(struct master *m, struct moment now);
 void cell_hello(struct master *m, struct moment now); /* a node said HELLO to a standby */
+void cell_tick_loading(struct master *m, struct moment now);
 void cell_tick_leaving(struct master *m, struct moment now);
 /* Outcomes of READ, LOAD and SWAP. */
 void cell_read(struct master *m, const struct engine_cell *cell, struct moment now);

@@ -21,6 +21,7 @@ static void add(struct master *m, struct packet *p, size_t slot, enum message_ki
 		.kind = kind,
 		.stamp_ns = o->stamp_ns,
 		.lease_ns = m->config.lease_ns,
+		.cluster = m->cluster,
 	};
 	p->messages[p->count++] = &m->scratch[slot];
 	o->due = o->next_due;

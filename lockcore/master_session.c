@@ -123,6 +123,7 @@ static void reply_to(struct master *m, uint32_t peer, uint64_t instance,
 		return;
 	r = &m->replies[(m->reply_first + m->reply_count++) % MASTER_REPLIES_MAX];
 	*r = (struct reply){.peer = peer, .instance = instance, .message = *message};
+	r->message.cluster = m->cluster;
 }
 
 /* ---- Dying (rule 4): delete durably, then free ---- */
@@ -169,15 +170,23 @@ static void deleted(struct master *m, struct session *s, struct moment now)
 
 static bool is_doubted(const struct master *m, uint64_t instance)
 {
+	if (!rule(RULE_DOUBTED_ARE_NOT_REVIVED))
+		return false;
 	for (size_t i = 0; i < m->doubted_count; i++)
 		if (m->doubted[i] == instance)
 			return true;
 	return false;
 }
 
+/* Until it has reclaimed it may not have heard of this leader, and believe what another said. */
 static void extend(struct master *m, struct session *s, struct moment now)
 {
-	deadline_set(&m->expiries, &s->expiry, now.boot_ns + master_wait_ns(m->config.lease_ns));
+	int64_t end = now.boot_ns + master_wait_ns(m->config.lease_ns);
+
+	if (s->state == SESSION_RECLAIMING && end < m->promised_until_ns &&
+	    rule(RULE_RECLAIMING_TAKES_TIME))
+		end = m->promised_until_ns;
+	deadline_set(&m->expiries, &s->expiry, end);
 }
 
 static void registered(struct master *m, struct session *s, struct moment now)
@@ -252,6 +261,9 @@ static void hello_again(struct master *m, struct session *s, uint32_t peer,
 		return;
 	}
 	s->peer = peer;
+	/* Who says it again has not heard us; who waits for the store cannot have. */
+	if (!session_is_alive(s))
+		m->heard_ns = now.boot_ns;
 	/* The write that is under way vouches only for the HELLO that came before it (rule 2). */
 	if (s->state == SESSION_REGISTERING)
 		return;
@@ -276,6 +288,7 @@ static void hello_first(struct master *m, uint64_t instance, uint32_t peer,
 	struct session *other = find_node(m, msg->text), *s;
 	struct message taken = {.kind = MESSAGE_TAKEN};
 
+	m->heard_ns = now.boot_ns;
 	if ((msg->resume && rule(RULE_STRANGERS_DO_NOT_RECLAIM)) || is_doubted(m, instance)) {
 		reply_to(m, peer, instance, &expired);
 		return;
@@ -306,7 +319,6 @@ static void on_hello(struct master *m, const struct packet *p, uint32_t peer,
 {
 	struct session *s = session_find(m, p->instance);
 
-	m->heard_ns = now.boot_ns;
 	if (!msg->text || !*msg->text || strlen(msg->text) > NODE_ID_MAX_BYTES || !p->instance)
 		return;
 	if (rule(RULE_OLD_STORE_IS_REFUSED) && msg->epoch > m->epoch &&
@@ -331,6 +343,10 @@ static void on_renew(struct master *m, struct session *s, const struct message *
 		session_kill(m, s);
 		return;
 	}
+	/* Who has not heard the answer to his last renewal may be one whom we do not reach. */
+	if (!msg->since_ns || msg->since_ns >= s->renew_stamp_ns)
+		m->heard_ns = now.boot_ns;
+	s->renew_stamp_ns = msg->stamp_ns;
 	if (!may_promise(s, now))
 		return;
 	extend(m, s, now);
@@ -429,7 +445,6 @@ static void take_ordered(struct master *m, uint32_t peer, struct packet *p, stru
 		return;
 	}
 	s->peer = peer;
-	m->heard_ns = now.boot_ns;
 	vouch_acked(m, s);
 	feed_acked(m, s);
 	/* What came before may have failed for want of memory: nothing is judged by it. */
@@ -441,21 +456,27 @@ static void take_ordered(struct master *m, uint32_t peer, struct packet *p, stru
 		session_ready(m, s);
 }
 
+/* The node's other masters have another key space: nothing that it says is meant for us. */
+static bool is_foreign(const struct master *m, const struct message *hello)
+{
+	return hello->cluster && m->cluster && hello->cluster != m->cluster;
+}
+
 void master_receive(struct master *m, uint32_t peer, struct packet *p, struct moment now)
 {
 	struct message not_me = {.kind = MESSAGE_NOT_ME};
 
 	master_check(m, now);
 	for (size_t i = 0; i < p->count; i++) {
-		if (!master_leads(m)) {
-			if (p->messages[i]->kind != MESSAGE_HELLO)
-				continue;
+		const struct message *msg = p->messages[i];
+		bool hello = msg->kind == MESSAGE_HELLO, foreign = hello && is_foreign(m, msg);
+
+		if (hello && (foreign || !master_leads(m)))
 			reply_to(m, peer, p->instance, &not_me);
+		if (hello && !foreign)
 			cell_hello(m, now);
-			continue;
-		}
-		if (!message_is_ordered(p->messages[i]))
-			on_session_message(m, peer, p, p->messages[i], now);
+		if (master_leads(m) && !foreign && !message_is_ordered(msg))
+			on_session_message(m, peer, p, msg, now);
 	}
 	if (master_leads(m))
 		take_ordered(m, peer, p, now);

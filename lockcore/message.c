@@ -6,7 +6,7 @@
 #include "lockcore/message.h"
 
 /* An upper bound of a message's fixed-size fields in the wire's encoding, tags included. */
-#define FIXED_FIELDS_BOUND 579
+#define FIXED_FIELDS_BOUND 589
 /* The same of one directory entry, without its name. */
 #define ENTRY_FIELDS_BOUND 32
 /* And of one link. */

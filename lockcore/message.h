@@ -74,14 +74,17 @@ enum status {
  * written so that this does no harm. Ordered messages (from MESSAGE_FIRST_ORDERED) carry seq and
  * are executed exactly once, in order (protocol.md, "The session").
  *
- * Fields by kind; "node" and "instance" of the sender stand in the packet.
+ * Fields by kind; "node" and "instance" of the sender stand in the packet. All from a master have
+ * cluster (0: it does not know yet).
  */
 enum message_kind {
 	MESSAGE_NONE = 0,
 	/* node to master */
-	MESSAGE_HELLO, /* text (node id), stamp, resume, epoch (the highest seen) */
-	MESSAGE_RENEW, /* stamp, target (all up to this seq has been acknowledged to the node) */
-	MESSAGE_BYE,   /* text (node id), target (the instance that has stopped believing) */
+	MESSAGE_HELLO, /* text (node id), stamp, resume, epoch (the highest seen), cluster (0: any) */
+	/* stamp, target (all up to this seq has been acknowledged to the node), since (the newest
+	   stamp that was echoed to it; 0: it does not say) */
+	MESSAGE_RENEW,
+	MESSAGE_BYE, /* text (node id), target (the instance that has stopped believing) */
 	/* master to node */
 	MESSAGE_WELCOME, /* stamp (echo), lease_ns */
 	MESSAGE_RENEWED, /* stamp (echo) */
@@ -362,6 +365,7 @@ struct message {
 	uint64_t token;
 	uint64_t ticket; /* place in a queue: of two waiters the lower came first */
 	uint64_t epoch;
+	uint64_t cluster; /* the key space's number (engine.h): masters of another are no masters */
 	uint64_t clock;	  /* MESSAGE_RETRY: the packets' clock as heard before the first try */
 	int64_t stamp_ns; /* the node's CLOCK_BOOTTIME at sending; echoed, never compared by a
 			     master */

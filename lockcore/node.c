@@ -122,6 +122,8 @@ void node_lapse(struct node *n, struct moment now)
 	n->belief_ns = 0;
 	n->hello_at_ns = now.boot_ns;
 	n->taken_until_ns = 0;
+	for (size_t i = 0; i < n->config.masters; i++)
+		n->links[i].foreign = false;
 	channel_deinit(&n->channel);
 	node_calls_lapse(n);
 	node_tell(n, event);
@@ -190,11 +192,13 @@ static void on_welcome(struct node *n, size_t master, uint64_t epoch, const stru
 	    m->stamp_ns + m->lease_ns <= now.boot_ns)
 		return;
 	n->master = master;
+	n->cluster = m->cluster;
 	n->lease_ns = m->lease_ns;
 	if (epoch == n->epoch) {
 		channel_rewind(&n->channel);
 	} else {
-		n->belief_ns = 0; /* only what this master promises counts from here */
+		if (rule(RULE_BELIEF_IS_THE_LEADERS))
+			n->belief_ns = 0; /* only what this master promises counts from here */
 		begin_epoch(n, epoch, now);
 	}
 	believe(n, m->stamp_ns, now);
@@ -335,14 +339,19 @@ static void on_ordered(struct node *n, struct message **slot, struct moment now)
  */
 void node_receive(struct node *n, size_t master, struct packet *p, struct moment now)
 {
+	bool foreign;
+
 	assert(master < n->config.masters);
 	if (rule(RULE_LAPSE_BEFORE_INPUT))
 		node_check_belief(n, now);
 	link_heard(n, master);
 	if (p->instance != n->instance)
 		return;
-	if (p->count && p->messages[0]->kind == MESSAGE_NOT_ME)
+	foreign = p->count && link_is_foreign(n, master, p->messages[0]->cluster);
+	if (foreign || (p->count && p->messages[0]->kind == MESSAGE_NOT_ME))
 		on_not_me(n, now);
+	if (foreign)
+		return;
 	if (p->epoch < n->highest_epoch && rule(RULE_LOWER_EPOCHS_ARE_REFUSED))
 		return;
 	for (size_t i = 0; i < p->count; i++)
@@ -461,6 +470,7 @@ static void add_hello(struct node *n, struct packet *p, struct moment now)
 		    .text = n->config.id,
 		    .stamp_ns = now.boot_ns,
 		    .epoch = n->highest_epoch,
+		    .cluster = n->cluster,
 		    .resume = n->state == NODE_OPEN,
 	    });
 	n->said_hello = true;
@@ -480,6 +490,7 @@ static void add_renewal(struct node *n, struct packet *p, struct moment now)
 		    .kind = MESSAGE_RENEW,
 		    .stamp_ns = now.boot_ns,
 		    .target = n->channel.acked,
+		    .since_ns = n->belief_ns - n->lease_ns,
 	    });
 	n->renew_at_ns = now.boot_ns + renewal_period(n);
 	if (n->doubt_at_ns == MOMENT_NEVER)

@@ -82,7 +82,8 @@ struct node;
 
 struct node_config {
 	char id[NODE_ID_MAX_BYTES + 1];
-	size_t masters;		/* 1 to NODE_MASTERS_MAX; links are numbered from 0 */
+	/* 1 to NODE_MASTERS_MAX; links are numbered from 0. All of one store: NODE_EVENT_FOREIGN. */
+	size_t masters;
 	int64_t timeo_ns;	/* contract 6.3; 0: the lease */
 	int64_t idle_ns;	/* for the names made here (contract 4.3) */
 	int64_t ttl_ns;		/* for those that are held (4.4); 0: none */
@@ -165,7 +166,10 @@ enum node_event_kind {
 	/* The node id's earlier session must end first; lease_ns is its rest. own: it is the one
 	 * that this node itself has lost. */
 	NODE_EVENT_TAKEN,
-	NODE_EVENT_TWIN,   /* the node id is in use by another live node */
+	NODE_EVENT_TWIN, /* the node id is in use by another live node */
+	/* What this master says is not taken: its store is another than that of the masters who
+	 * have welcomed this node; master. Said once in a session. */
+	NODE_EVENT_FOREIGN,
 	NODE_EVENT_SILENT, /* nothing that is said to it is answered, or it is not connected; master
 			     */
 	NODE_EVENT_LEFT,

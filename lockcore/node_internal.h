@@ -115,6 +115,7 @@ struct sight {
 /* The way to a master. */
 struct master_link {
 	bool up;
+	bool foreign;	      /* of another cluster, and said to be */
 	int64_t silent_at_ns; /* said to be silent then, unless something is heard on it; or NEVER */
 	int64_t patience_ns;  /* the next time; 0: NODE_SILENT_NS */
 };
@@ -128,6 +129,7 @@ struct node {
 	uint64_t last_instance; /* the one that lapsed before this, for its BYE; 0: none */
 	uint64_t epoch;		/* of the channel; 0: none yet */
 	uint64_t highest_epoch;
+	uint64_t cluster;      /* of the master that welcomed it last; 0: none, or it did not say */
 	uint64_t clock;	       /* the highest heard */
 	int64_t now_ns;	       /* CLOCK_BOOTTIME of the last input */
 	size_t master;	       /* the link of the session */
@@ -199,6 +201,12 @@ bool node_link_up(const struct node *n, size_t from, size_t *out);
 void link_expect_word(struct node *n, size_t master, int64_t within_ns, struct moment now);
 int64_t link_patience(const struct master_link *l);
 void link_heard(struct node *n, size_t master);
+/*
+ * The master says that it is of this cluster. True: it is not ours, and nothing is taken from it.
+ * The one who welcomed us last may say otherwise than before: then its store was made anew, and ours
+ * is no more.
+ */
+bool link_is_foreign(struct node *n, size_t master, uint64_t cluster);
 void links_check_silence(struct node *n, struct moment now);
 int64_t links_silence_deadline(const struct node *n);
 

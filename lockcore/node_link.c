@@ -65,6 +65,20 @@ void link_heard(struct node *n, size_t master)
 	n->links[master].patience_ns = 0;
 }
 
+bool link_is_foreign(struct node *n, size_t master, uint64_t cluster)
+{
+	struct master_link *l = &n->links[master];
+
+	if (cluster && n->cluster && cluster != n->cluster && master == n->master)
+		n->cluster = 0;
+	if (!cluster || !n->cluster || cluster == n->cluster)
+		return false;
+	if (!l->foreign)
+		node_tell(n, (struct node_event){.kind = NODE_EVENT_FOREIGN, .master = master});
+	l->foreign = true;
+	return true;
+}
+
 void links_check_silence(struct node *n, struct moment now)
 {
 	for (size_t i = 0; i < n->config.masters; i++) {

@@ -16,6 +16,18 @@
 enum rule {
 	/* The master */
 	RULE_LEADS_WHILE_VALID,		/* (1) its own lease over, it says nothing more */
+	RULE_LEADS_FROM_SENDING,	/* (1) which counts from when a SWAP was sent */
+	RULE_STANDBY_WAITS,		/* (1) longer than the leader's lease */
+	RULE_RENEWALS_RENEW,		/* (1) and anew whenever the cell has changed */
+	RULE_LONGER_LEASE_COUNTS,	/* (1) of the leader's lease and the standby's own */
+	RULE_SILENT_THEN_HANDS_OVER,	/* (1) the epoch is forgotten, then the cell given up */
+	RULE_GIVES_UP_ITS_OWN,		/* (1) and no other leader's cell */
+	RULE_GIVES_WAY_IF_DEAF,		/* (1) only then, whoever asks */
+	RULE_DEPOSED_STEPS_DOWN,	/* (1) another's name in the cell ends an epoch */
+	RULE_REGISTRY_READ_LAST,	/* (1) after the takeover; the simulator's store */
+	RULE_REGISTRY_IS_FENCED,	/* (2, 4) by the epoch; the simulator's store */
+	RULE_FENCED_STEPS_DOWN,		/* (4) what is refused was not done */
+	RULE_DOUBTED_ARE_NOT_REVIVED,	/* (4) a DELETE may be done late */
 	RULE_REGISTERED_BEFORE_WELCOME, /* (2) the session is durable first */
 	RULE_NO_EARLY_TAKEOVER,		/* (2) a live session keeps its node id */
 	RULE_ACKNOWLEDGED_AFTER_SWAP,	/* (3) by a SWAP sent after the renewal came */
@@ -25,6 +37,9 @@ enum rule {
 	RULE_NO_GRANT_IN_GRACE,		/* (5) requests are held back */
 	RULE_GRACE_WAITS_FOR_ALL,	/* (5) who is registered reclaims, or is dead */
 	RULE_GRACE_WAITS_FOR_DELETES,	/* (5) dead means: durably deleted */
+	RULE_PROMISES_ARE_KEPT,		/* (5) of the leaders before, by a longer grace */
+	RULE_PROMISES_ARE_PASSED_ON,	/* (5) in the cell, until they are over */
+	RULE_RECLAIMING_TAKES_TIME,	/* (5) until then it may believe an earlier promise */
 	RULE_STRANGERS_DO_NOT_RECLAIM,	/* (6) nor anybody after grace */
 	RULE_HIGHER_VERSION_WINS,	/* (7) of two records of a file */
 	RULE_RETRIES_GO_FIRST,		/* (7) at the end of grace */
@@ -34,9 +49,11 @@ enum rule {
 	RULE_LOCKS_BELONG_TO_NAMES,	/* (8) contract 5.5 */
 	RULE_OLD_STORE_IS_REFUSED,	/* (10) a node knows a higher epoch than the store */
 	RULE_REVOKE_WAITS_FOR_HOLDER,	/* (6) what is broken is freed once its node says so */
+	RULE_OLD_STORE_IS_NOTED,	/* (10) in the cell, until nobody believes of before */
 	/* The node */
 	RULE_LOWER_EPOCHS_ARE_REFUSED,	/* (10) */
 	RULE_BELIEF_FROM_SENDING,	/* (11) not from the acknowledgement's arrival */
+	RULE_BELIEF_IS_THE_LEADERS,	/* (11) a new leader's promise ends the old one's */
 	RULE_LAPSE_BEFORE_INPUT,	/* (11) the clock is looked at first */
 	RULE_LAPSE_BEFORE_ANSWER,	/* (11) and once more before a program is told */
 	RULE_RELEASED_IS_NOT_RECLAIMED, /* (12) even if nobody has acknowledged it */

@@ -180,9 +180,6 @@ void report_event(struct report *r, struct endpoint *e, const struct master_even
 				  "ends",
 				  r->name, event->node);
 		break;
-	case MASTER_EVENT_STANDS_BY:
-		log_info("%s: stands by; another master leads in epoch %zu", r->name, event->count);
-		break;
 	case MASTER_EVENT_STRANGER:
 		report_dropped(r, e, event->peer, "of a session that is unknown here");
 		break;

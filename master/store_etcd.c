@@ -251,8 +251,10 @@ static void etcd_run_batch(void *priv, const struct engine_op *const ops[], size
 
 	out->result = ENGINE_DONE;
 	etcd_client_begin(s->client, s->limit_ns);
-	if (run_operations(s, ops, count, out))
+	if (run_operations(s, ops, count, out)) {
+		out->cluster = etcd_store_cluster(s);
 		return;
+	}
 	out->result = ENGINE_UNKNOWN;
 	snprintf(out->error, sizeof(out->error), "%.*s", (int)sizeof(out->error) - 1,
 		 s->trouble.text);

@@ -102,6 +102,9 @@ bool etcd_store_check_identity(struct etcd_store *s, const json_t *answer);
 /* An identity that is not the one we know; always false, with s->trouble. */
 bool etcd_store_judge_identity(struct etcd_store *s, const char *identity);
 
+/* Of the attached key space, as engine.h's outcomes have it. */
+uint64_t etcd_store_cluster(const struct etcd_store *s);
+
 /* ENGINE_LOAD. False: *out is untouched, and s->trouble says why. */
 bool etcd_store_load(struct etcd_store *s, struct engine_outcome *out);
 

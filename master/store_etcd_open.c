@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +236,17 @@ static bool parse_identity(struct etcd_store *s, const char *identity)
 damaged:
 	return etcd_store_fail(s, -EBADMSG,
 			       "%sdlock has a value that no dlock wrote; left as it is", s->prefix);
+}
+
+uint64_t etcd_store_cluster(const struct etcd_store *s)
+{
+	const char *id = strstr(s->identity, " id=");
+	uint64_t first, second;
+
+	/* All 32 digits count, and never come to 0. */
+	if (!id || sscanf(id, " id=%16" SCNx64 "%16" SCNx64, &first, &second) != 2)
+		return 0;
+	return (first ^ second) | 1;
 }
 
 bool etcd_store_judge_identity(struct etcd_store *s, const char *identity)

@@ -42,6 +42,8 @@ int sqlite_store_read_cell(struct sqlite_store *s, struct engine_cell *cell)
 		cell->epoch = (uint64_t)sqlite3_column_int64(row, 1);
 		cell->sequence = (uint64_t)sqlite3_column_int64(row, 2);
 		cell->lease_ns = sqlite3_column_int64(row, 3);
+		cell->leader_lease_ns = sqlite3_column_int64(row, 4);
+		cell->asked_by = (uint64_t)sqlite3_column_int64(row, 5);
 	}
 	sqlite3_reset(row);
 	return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
@@ -55,6 +57,8 @@ static int write_cell(struct sqlite_store *s, const struct engine_cell *cell)
 	sqlite3_bind_int64(update, 2, (sqlite3_int64)cell->epoch);
 	sqlite3_bind_int64(update, 3, (sqlite3_int64)cell->sequence);
 	sqlite3_bind_int64(update, 4, cell->lease_ns);
+	sqlite3_bind_int64(update, 5, cell->leader_lease_ns);
+	sqlite3_bind_int64(update, 6, (sqlite3_int64)cell->asked_by);
 	return run_statement(s, WRITE_CELL);
 }
 
@@ -72,9 +76,9 @@ static int write_session(struct sqlite_store *s, enum statement which,
 
 static bool may_write(const struct engine_op *op, const struct engine_cell *cell)
 {
-	if (cell->instance != op->expect.instance || cell->epoch != op->expect.epoch)
-		return false;
-	return op->kind != ENGINE_SWAP || cell->sequence == op->expect.sequence;
+	if (op->kind == ENGINE_SWAP)
+		return memcmp(cell, &op->expect, sizeof(*cell)) == 0;
+	return cell->instance == op->expect.instance && cell->epoch == op->expect.epoch;
 }
 
 static int write_what(struct sqlite_store *s, const struct engine_op *op)
@@ -173,6 +177,7 @@ static void sqlite_run(void *priv, const struct engine_op *op, struct engine_out
 	int rc;
 
 	out->result = ENGINE_DONE;
+	out->cluster = s->cluster;
 	if (op->kind == ENGINE_READ)
 		rc = sqlite_store_read_cell(s, &out->cell);
 	else if (op->kind == ENGINE_LOAD)

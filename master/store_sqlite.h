@@ -22,6 +22,7 @@ struct sqlite_store {
 	struct store_file file;
 	sqlite3 *db; /* locked by SQLite, too, while open */
 	sqlite3_stmt *statements[STATEMENT_COUNT];
+	uint64_t cluster; /* of the store: engine.h */
 };
 
 /*

@@ -46,12 +46,24 @@ static const char schema[] =
 	"COMMIT;"
 	"PRAGMA journal_mode = WAL;";
 
+/*
+ * What the first stores of this version did not have, so that an old program, which passes over it,
+ * can still use a store that a new one had. The cluster's number is never 0.
+ */
+static const char additions[] =
+	"ALTER TABLE leader ADD COLUMN leader_lease_ns INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE leader ADD COLUMN asked_by INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE cluster (only INTEGER PRIMARY KEY CHECK (only = 1), id INTEGER NOT NULL) STRICT;"
+	"INSERT INTO cluster VALUES (1, random() | 1);";
+
 static const char *const statement_text[STATEMENT_COUNT] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
-	[READ_CELL] = "SELECT instance, epoch, sequence, lease_ns FROM leader",
-	[WRITE_CELL] = "UPDATE leader SET instance = ?, epoch = ?, sequence = ?, lease_ns = ?",
+	[READ_CELL] = "SELECT instance, epoch, sequence, lease_ns, leader_lease_ns, asked_by"
+		" FROM leader",
+	[WRITE_CELL] = "UPDATE leader SET instance = ?, epoch = ?, sequence = ?, lease_ns = ?,"
+		" leader_lease_ns = ?, asked_by = ?",
 	[COUNT_SESSIONS] = "SELECT count(*) FROM session",
 	[READ_SESSIONS] = "SELECT node, instance FROM session",
 	[PUT_SESSION] = "INSERT OR REPLACE INTO session VALUES (?, ?)",
@@ -216,7 +228,7 @@ static int create(const char *path, struct reason *why)
 }
 
 /* The first column of the only row. */
-static int query_number(sqlite3 *db, const char *sql, uint32_t *value)
+static int query_number(sqlite3 *db, const char *sql, uint64_t *value)
 {
 	sqlite3_stmt *statement;
 	int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
@@ -224,7 +236,7 @@ static int query_number(sqlite3 *db, const char *sql, uint32_t *value)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(statement);
 	if (rc == SQLITE_ROW)
-		*value = (uint32_t)sqlite3_column_int64(statement, 0);
+		*value = (uint64_t)sqlite3_column_int64(statement, 0);
 	sqlite3_finalize(statement);
 	return rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
@@ -246,11 +258,52 @@ static int query_expect(sqlite3 *db, const char *sql, const char *expected)
 	return rc;
 }
 
+/* Within the caller's transaction. */
+static int add_what_is_missing(sqlite3 *db)
+{
+	uint64_t has = 0;
+	int rc = query_number(
+		db, "SELECT count(*) FROM pragma_table_info('leader') WHERE name = 'asked_by'",
+		&has);
+
+	if (rc == SQLITE_OK && !has)
+		rc = sqlite3_exec(db, additions, NULL, NULL, NULL);
+	return rc;
+}
+
+static int use_tables(struct sqlite_store *s)
+{
+	struct engine_cell cell;
+	int rc = add_what_is_missing(s->db);
+
+	for (int i = 0; rc == SQLITE_OK && i < STATEMENT_COUNT; i++)
+		rc = sqlite3_prepare_v3(s->db, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
+					&s->statements[i], NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite_store_read_cell(s, &cell);
+	if (rc == SQLITE_OK)
+		rc = query_number(s->db, "SELECT id FROM cluster", &s->cluster);
+	return rc == SQLITE_OK && !s->cluster ? SQLITE_CORRUPT : rc;
+}
+
+/* A store that is refused is left as it was. */
+static int use_tables_or_none(struct sqlite_store *s)
+{
+	int rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = use_tables(s);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
+	if (rc != SQLITE_OK && !sqlite3_get_autocommit(s->db))
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
+}
+
 /* Again, now as the WAL has it: a newer version may have died before its WAL was checkpointed. */
 static int check_content(struct sqlite_store *s, struct reason *why)
 {
-	uint32_t application = 0, version = 0;
-	struct engine_cell cell;
+	uint64_t application = 0, version = 0;
 	int rc = query_number(s->db, "PRAGMA application_id", &application);
 	int err;
 
@@ -258,15 +311,12 @@ static int check_content(struct sqlite_store *s, struct reason *why)
 		rc = query_number(s->db, "PRAGMA user_version", &version);
 	if (rc != SQLITE_OK)
 		return refuse_sqlite(why, s->file.path, rc);
-	err = check_identity(s->file.path, application, version, why);
+	err = check_identity(s->file.path, (uint32_t)application, (uint32_t)version, why);
 	if (err)
 		return err;
 	rc = query_expect(s->db, "PRAGMA quick_check(1)", "ok");
-	for (int i = 0; rc == SQLITE_OK && i < STATEMENT_COUNT; i++)
-		rc = sqlite3_prepare_v3(s->db, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
-					&s->statements[i], NULL);
 	if (rc == SQLITE_OK)
-		rc = sqlite_store_read_cell(s, &cell);
+		rc = use_tables_or_none(s);
 	return rc == SQLITE_OK ? 0 : refuse_sqlite(why, s->file.path, rc);
 }
 

@@ -126,7 +126,9 @@ struct engine_cell cell(uint64_t instance, uint64_t epoch, uint64_t sequence)
 	return (struct engine_cell){.instance = instance,
 				    .epoch = epoch,
 				    .sequence = sequence,
-				    .lease_ns = (int64_t)(sequence * 7)};
+				    .lease_ns = (int64_t)(sequence * 7),
+				    .leader_lease_ns = (int64_t)(sequence * 11),
+				    .asked_by = sequence * 13};
 }
 
 struct engine_op swap_op(struct engine_cell expect, struct engine_cell next)
@@ -153,6 +155,8 @@ void assert_cell(struct engine_cell is, struct engine_cell should)
 	assert_int_equal(is.epoch, should.epoch);
 	assert_int_equal(is.sequence, should.sequence);
 	assert_int_equal(is.lease_ns, should.lease_ns);
+	assert_int_equal(is.leader_lease_ns, should.leader_lease_ns);
+	assert_int_equal(is.asked_by, should.asked_by);
 }
 
 enum engine_result write_session(struct store *s, enum engine_kind kind, struct engine_cell fence,

@@ -50,7 +50,7 @@ struct engine_outcome collect(struct store *s);
 /* One operation with a number of its own, and its outcome. */
 struct engine_outcome run(struct store *s, struct engine_op op);
 
-/* A cell whose lease follows from its sequence, so that a mixture of two cells shows. */
+/* A cell whose leases and asker follow from its sequence, so that a mixture of two cells shows. */
 struct engine_cell cell(uint64_t instance, uint64_t epoch, uint64_t sequence);
 
 struct engine_op swap_op(struct engine_cell expect, struct engine_cell next);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/etcd_cluster.h"
 #include "tests/store_place.h"
@@ -28,7 +29,9 @@ static void test_high_bits_are_lost_over_reopen(void **state)
 	struct engine_cell high = {.instance = UINT64_MAX,
 				   .epoch = UINT64_MAX - 1,
 				   .sequence = 1ull << 63,
-				   .lease_ns = INT64_MAX};
+				   .lease_ns = INT64_MAX,
+				   .leader_lease_ns = INT64_MAX - 1,
+				   .asked_by = UINT64_MAX - 2};
 	struct store *s = open_place(*state);
 
 	assert_int_equal(swap(s, cell(0, 0, 0), high), ENGINE_DONE);
@@ -44,10 +47,14 @@ static void test_high_bits_are_lost_over_reopen(void **state)
 static void test_swap_overlooks_a_difference(void **state)
 {
 	struct engine_cell now = cell(5, 6, 7);
-	struct engine_cell others[] = {cell(4, 6, 7), cell(5, 5, 7), cell(5, 6, 8), cell(0, 0, 0)};
+	struct engine_cell others[] = {
+		cell(4, 6, 7), cell(5, 5, 7), cell(5, 6, 8), cell(0, 0, 0), now, now, now};
 	struct store *s = open_place(*state);
 	struct engine_outcome out;
 
+	others[4].lease_ns++;
+	others[5].leader_lease_ns++;
+	others[6].asked_by++;
 	assert_int_equal(swap(s, cell(0, 0, 0), now), ENGINE_DONE);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		out = run(s, swap_op(others[i], cell(9, 9, 9)));
@@ -56,6 +63,30 @@ static void test_swap_overlooks_a_difference(void **state)
 	}
 	assert_cell(read_cell(s), now);
 	store_close(s);
+}
+
+/* A node that finds masters of two key spaces in its list tells them apart by it. */
+static void test_key_spaces_have_one_number(void **state)
+{
+	struct store *s = open_place(*state);
+	struct place *p = *state;
+	const char *prefix = p->options.etcd_prefix;
+	uint64_t first = run(s, (struct engine_op){.kind = ENGINE_READ}).cluster;
+	struct engine_outcome out = run(s, (struct engine_op){.kind = ENGINE_LOAD});
+
+	free(out.sessions);
+	assert_true(first != 0);
+	assert_true(out.cluster == first);
+	store_close(s);
+	s = open_place(p);
+	assert_true(run(s, (struct engine_op){.kind = ENGINE_READ}).cluster == first);
+	store_close(s);
+	unlink(p->path);
+	p->options.etcd_prefix = "/test/another/";
+	s = open_place(p);
+	assert_true(run(s, (struct engine_op){.kind = ENGINE_READ}).cluster != first);
+	store_close(s);
+	p->options.etcd_prefix = prefix;
 }
 
 static void test_fenced_master_writes(void **state)
@@ -291,6 +322,7 @@ int main(int argc, char **argv)
 		ENGINE_TEST(test_new_store_is_not_zero),
 		ENGINE_TEST(test_high_bits_are_lost_over_reopen),
 		ENGINE_TEST(test_swap_overlooks_a_difference),
+		ENGINE_TEST(test_key_spaces_have_one_number),
 		ENGINE_TEST(test_fenced_master_writes),
 		ENGINE_TEST(test_delete_takes_another_instance),
 		ENGINE_TEST(test_close_drops_what_was_submitted),

@@ -17,18 +17,6 @@ static void test_store_of_one_machine_is_shared(void **state)
 	store_close(s);
 }
 
-/* It is told by the rest, and an older one's is not what matters. */
-static void test_length_of_a_lease_refuses_the_swap(void **state)
-{
-	struct engine_cell now = cell(5, 6, 7), same_but_lease = now;
-	struct store *s = open_place(*state);
-
-	assert_int_equal(swap(s, cell(0, 0, 0), now), ENGINE_DONE);
-	same_but_lease.lease_ns++;
-	assert_int_equal(swap(s, same_but_lease, cell(9, 9, 9)), ENGINE_DONE);
-	store_close(s);
-}
-
 /* The thread. */
 
 static void test_thread_takes_a_signal_of_the_loop(void **state)
@@ -130,7 +118,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORE_TEST(test_store_of_one_machine_is_shared),
-		STORE_TEST(test_length_of_a_lease_refuses_the_swap),
 		STORE_TEST(test_thread_takes_a_signal_of_the_loop),
 		STORE_TEST(test_two_masters_in_one_store),
 		STORE_TEST(test_second_name_evades_the_lock),

@@ -121,6 +121,9 @@ static void test_store_without_its_tables_is_served(void **state)
 		"DROP TABLE session",
 		"DELETE FROM leader",
 		"ALTER TABLE leader DROP COLUMN epoch",
+		"ALTER TABLE leader DROP COLUMN asked_by",
+		"DROP TABLE cluster",
+		"UPDATE cluster SET id = 0",
 		"PRAGMA user_version = 0",
 	};
 	struct place *p = *state;
@@ -132,6 +135,43 @@ static void test_store_without_its_tables_is_served(void **state)
 		unlink(p->path);
 		unlink(p->wal);
 	}
+}
+
+/* The first stores had no number of their cluster, and less of the cell. */
+#define AS_OF_BEFORE                                                                               \
+	"DROP TABLE cluster; ALTER TABLE leader DROP COLUMN leader_lease_ns;"                      \
+	"ALTER TABLE leader DROP COLUMN asked_by"
+
+static void test_store_of_before_is_lost(void **state)
+{
+	struct engine_cell was = {.instance = 5, .epoch = 6, .sequence = 7, .lease_ns = 8};
+	struct place *p = *state;
+	struct store *s = open_place(p);
+	uint64_t cluster;
+
+	assert_int_equal(swap(s, cell(0, 0, 0), was), ENGINE_DONE);
+	assert_int_equal(write_session(s, ENGINE_PUT, was, "a", 1), ENGINE_DONE);
+	store_close(s);
+	change(p, AS_OF_BEFORE);
+	s = open_place(p);
+	assert_cell(read_cell(s), was);
+	assert_sessions(s, "a=1 ");
+	cluster = run(s, (struct engine_op){.kind = ENGINE_READ}).cluster;
+	store_close(s);
+	s = open_place(p);
+	assert_true(run(s, (struct engine_op){.kind = ENGINE_READ}).cluster == cluster);
+	store_close(s);
+}
+
+/* It is not made newer first. */
+static void test_damaged_store_of_before_is_changed(void **state)
+{
+	struct place *p = *state;
+
+	store_close(open_place(p));
+	change(p, AS_OF_BEFORE);
+	change(p, "DROP TABLE session");
+	assert_untouched(p, -EBADMSG, "is damaged");
 }
 
 static void test_leftovers_are_played_into_a_store(void **state)
@@ -223,6 +263,8 @@ int main(void)
 		STORE_TEST(test_newer_store_is_changed),
 		STORE_TEST(test_damaged_store_is_served),
 		STORE_TEST(test_store_without_its_tables_is_served),
+		STORE_TEST(test_store_of_before_is_lost),
+		STORE_TEST(test_damaged_store_of_before_is_changed),
 		STORE_TEST(test_leftovers_are_played_into_a_store),
 		STORE_TEST(test_unfinished_creation_blocks_the_next),
 		STORE_TEST(test_impossible_places),

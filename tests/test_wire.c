@@ -131,6 +131,7 @@ static struct message full_message(enum message_kind kind)
 		.flags = UINT32_MAX,
 		.known = UINT64_MAX - 16,
 		.known2 = UINT64_MAX - 17,
+		.cluster = UINT64_MAX - 18,
 		.set = UINT32_MAX - 1,
 		.mode = UINT32_MAX - 2,
 		.uid = UINT32_MAX - 3,

@@ -50,7 +50,7 @@ _Static_assert((int)STATUS_MAX == (int)_wire_Status_MAX, "a status is not in wir
 	X(seq) X(req) X(ino) X(parent) X(handle) X(owner) X(target) X(version) X(token) \
 	X(ticket) X(epoch) X(stamp_ns) X(lease_ns) X(idle_ns) X(ttl_ns) X(start) X(end) \
 	X(length) X(flags) X(set) X(mode) X(uid) X(gid) X(pid) X(resume) X(since_ns) X(age_ns) \
-	X(known) X(known2) X(clock)
+	X(known) X(known2) X(clock) X(cluster)
 /* The same of struct attr and wire_Attr. */
 #define ATTR_FIELDS(X) \
 	X(ino) X(version) X(mode) X(uid) X(gid) X(nlink) X(size) X(atime_ns) X(mtime_ns) \

@@ -15,6 +15,7 @@
  *	sim_survey.c   what is told of all locks, against what their holders know
  *	sim_locks.c    and for locks: refusals, queues, interrupts
  *	sim_check.c    the invariants, in true time (protocol.md I1 to I10, contract 2.4)
+ *	sim_leader.c   of them, those about several masters; and what has befallen them
  *	sim_faults.c   the faults, each with its end
  *	sim_chaos.c    the history of a seed: trouble, then peace, then the last check
  *
@@ -88,7 +89,8 @@ enum sim_fault {
 	FAULT_MEMORY = 1 << 12,	     /* every n-th allocation of the core fails (dlock-sim) */
 	FAULT_OLD_STORE = 1 << 13,   /* it is put back to an old state */
 	FAULT_TORN_STORE = 1 << 14,  /* so are its parts, to states of different times */
-	FAULT_ALL = (1 << 15) - 1,
+	FAULT_LEASES = 1 << 15,	     /* masters are started with other leases */
+	FAULT_ALL = (1 << 16) - 1,
 };
 
 #define SIM_NO_SUCH_FAULT (~0u)
@@ -199,9 +201,13 @@ struct store {
 	uint64_t lost_epoch; /* the highest that it knew when it was put back; 0: it never was */
 	struct sim_op *queue[SIM_MASTERS_MAX];
 	bool down;
+	/* What each master saw of the registry when it looked at the cell (without
+	 * RULE_REGISTRY_READ_LAST). */
+	struct sim_backup glimpses[SIM_MASTERS_MAX];
 	bool cut[SIM_MASTERS_MAX];  /* unreachable for this master */
 	bool mute[SIM_MASTERS_MAX]; /* does what this master asks, and cannot tell it so */
-	bool late_put;		    /* one of unknown outcome was done after all */
+	int64_t promise; /* by an earlier leader, longer than this one's; 0: none that is known */
+	bool late_put;	 /* one of unknown outcome was done after all */
 };
 
 struct sim {
@@ -428,6 +434,55 @@ bool check_believes(const struct sim *s, size_t node, uint64_t instance);
 void check_change(struct sim *s, size_t node, const struct node_change *change);
 /* Faults have stopped and time has passed: all is well again (I8). */
 void check_end(struct sim *s);
+
+/* ---- sim_leader.c ---- */
+
+/* The store executes a SWAP. */
+void leader_swapped(struct sim *s, const struct engine_cell *from, const struct engine_cell *to);
+/* A master's process is about to end. */
+void leader_dies(struct sim *s, size_t master);
+/* A master tells its log of this. */
+void leader_event(struct sim *s, size_t master, const struct master_event *e);
+/* A packet leaves a master; it arrives at a node, or at a master. */
+void leader_speaks(struct sim *s, size_t master, const struct packet *p);
+void leader_is_heard(struct sim *s, size_t master, uint64_t epoch);
+void leader_hears(struct sim *s, size_t master);
+/* After a step of a master. */
+void leader_check(struct sim *s, size_t master);
+/* Who leads, as the store has it, and lives; s->config.masters: nobody. */
+size_t leader_of(const struct sim *s);
+
+/*
+ * What is to have happened in many histories, or a fault is none: counted over all of them, for
+ * dlock-sim --check-faults.
+ */
+enum deed {
+	DEED_STOPPED,	   /* the leader was stopped in order, and another took over */
+	DEED_DIED,	   /* a standby took over when the leader's lease was over */
+	DEED_WITH_STORE,   /* the leader died while the store was down */
+	DEED_ALL_DOWN,	   /* so did all of several masters */
+	DEED_REQUEST_LOST, /* of the leader, on its way to the store */
+	DEED_ANSWER_LOST,  /* its operation was done, and it does not know */
+	DEED_LATE,	   /* its operation was done later */
+	DEED_LATE_REFUSED, /* and it had been deposed by then */
+	DEED_FENCED,	   /* a deposed leader's registration or deletion was refused */
+	DEED_IN_TOUCH,	   /* the leader, cut off from the store, was deposed and can reach nodes */
+	DEED_SPOKE,	   /* a node was reached by what an older leader had said */
+	DEED_HEARD,	   /* a master that leads and has been deposed was asked something */
+	DEED_UNSURE,	   /* a takeover of which its master does not know */
+	DEED_UNREADABLE,   /* the registry could not be read after it */
+	DEED_ASKED,	   /* a standby asked for the lead */
+	DEED_GAVE_WAY,	   /* and the leader gave way */
+	DEED_SHORTER_LEASE,  /* a leader with a shorter lease than the one before */
+	DEED_LONGER_PROMISE, /* a third one while that was still believed in */
+	DEED_OLD,	     /* several masters, and their store was put back */
+	DEED_TORN,	     /* to parts of different times */
+	DEED_COUNT,
+};
+
+void sim_did(enum deed deed);
+/* Prints them all. False: one has not happened. */
+bool sim_did_all(void);
 
 /* ---- sim_faults.c ---- */
 

@@ -42,6 +42,9 @@ struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace)
 	/* Who asks for some mostly wants them all. */
 	if (config.allowed != FAULT_ALL && sim_below(&draw, 4))
 		config.faults = config.allowed;
+	/* A store that was put back cannot know how long a lease was promised meanwhile. */
+	if (config.faults & (FAULT_OLD_STORE | FAULT_TORN_STORE))
+		config.faults &= ~(unsigned)FAULT_LEASES;
 	config.exclusive_store = config.masters == 1 && sim_below(&draw, 2);
 	config.fail_every = 100 + sim_below(&draw, 10000);
 	config.timeo_ns = sim_below(&draw, 2) ? 3 * NS_PER_SEC : 0;

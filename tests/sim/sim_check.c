@@ -213,6 +213,7 @@ static void check_reply(struct sim *s, size_t master)
 
 void check_master_packet(struct sim *s, size_t master, const struct packet *p)
 {
+	leader_speaks(s, master, p);
 	for (size_t i = 0; i < p->count; i++) {
 		const struct message *m = p->messages[i];
 
@@ -240,6 +241,7 @@ void check_swap(struct sim *s, const struct engine_cell *from, const struct engi
 {
 	if (!to->instance)
 		check_given_up(s, from);
+	leader_swapped(s, from, to);
 	if (to->epoch < from->epoch ||
 	    (to->instance && to->instance != from->instance && to->epoch == from->epoch))
 		sim_fail(s, "I3: epoch %" PRIu64 " follows %" PRIu64, to->epoch, from->epoch);
@@ -258,6 +260,19 @@ static void check_expired(struct sim *s, const struct master_event *e)
 		if (!strcmp(s->store.registry[i].node, e->node) && !s->store.late_put &&
 		    e->epoch == s->store.cell.epoch)
 			sim_fail(s, "I7: %s is freed and still registered", e->node);
+}
+
+/* Rule 4: nor does its node believe in it any more, whatever any master has promised. */
+static void check_believed(struct sim *s, const struct master_event *e)
+{
+	for (size_t i = 0; i < s->config.nodes; i++) {
+		const struct node *n = s->nodes[i].node;
+
+		if (n && !strcmp(s->nodes[i].id, e->node) &&
+		    check_believes(s, i, node_instance(n)) &&
+		    !engine_knows(s, e->node, node_instance(n)))
+			sim_fail(s, "rule 4: node %zu believes, and its session has expired", i);
+	}
 }
 
 /* I7: who is dead when grace ends is gone from the registry, too. */
@@ -319,7 +334,7 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 	static const char *const names[] = {
 		"leading",	   "grace over", "steps down", "store trouble", "store old",
 		"opened",	   "reclaimed",	 "expired",    "left",		"taken",
-		"RECLAIM REFUSED", "unheard",	 "stands by",  "stranger",
+		"RECLAIM REFUSED", "unheard",	 "stranger",
 	};
 
 	_Static_assert(sizeof(names) / sizeof(*names) == MASTER_EVENT_STRANGER + 1, "events");
@@ -329,11 +344,14 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 		  e->epoch, e->count, e->node, e->text);
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
 		check_expired(s, e);
+	if (e->kind == MASTER_EVENT_EXPIRED && !s->store.lost_epoch)
+		check_believed(s, e);
 	if (e->kind == MASTER_EVENT_GRACE_OVER) {
 		check_grace_over(s, s->masters[master].master);
 		history_grace_over(s, e->epoch);
 	}
 	check_freed(s, master, e);
+	leader_event(s, master, e);
 	if (e->kind == MASTER_EVENT_LEADING)
 		faults_takeover(s, master);
 	if (e->kind == MASTER_EVENT_RECLAIM_REFUSED && !s->hold_ns && !s->lied_to)
@@ -416,6 +434,7 @@ void check_master(struct sim *s, size_t master)
 
 	if (!m->table)
 		return;
+	leader_check(s, master);
 	for (session = m->sessions; session; session = session->hh.next)
 		if (session->state == SESSION_DYING)
 			check_dying(s, m, session);

@@ -11,6 +11,7 @@
 
 #include <utlist.h>
 
+#include "lockcore/rules.h"
 #include "sim.h"
 
 #define TROUBLE_PER_MILLE 60
@@ -18,6 +19,7 @@
 #define SLOW_MAX_NS	  (6 * NS_PER_SEC)
 #define LATE_MAX_NS	  (20 * NS_PER_SEC)
 #define TIMEOUT_NS	  NS_PER_SEC
+#define CLUSTER		  UINT64_C(0xc1)
 
 struct sim_op {
 	struct engine_op op;
@@ -31,6 +33,8 @@ struct sim_op {
 
 static bool fence_holds(const struct store *st, const struct engine_op *op)
 {
+	if (!rule(RULE_REGISTRY_IS_FENCED))
+		return true;
 	return st->cell.epoch == op->expect.epoch && st->cell.instance == op->expect.instance;
 }
 
@@ -69,12 +73,17 @@ static void delete (struct sim *s, const struct engine_session *session)
 	check_deleted(s, session->instance);
 }
 
+static void copy_to(const struct store *st, struct sim_backup *to)
+{
+	to->cell = st->cell;
+	memcpy(to->registry, st->registry, sizeof(st->registry));
+	to->count = st->count;
+}
+
 static void back_up(struct store *st)
 {
 	memmove(st->backups + 1, st->backups, (SIM_BACKUPS - 1) * sizeof(*st->backups));
-	st->backups[0].cell = st->cell;
-	memcpy(st->backups[0].registry, st->registry, sizeof(st->registry));
-	st->backups[0].count = st->count;
+	copy_to(st, &st->backups[0]);
 	if (st->backup_count < SIM_BACKUPS)
 		st->backup_count++;
 }
@@ -91,6 +100,8 @@ void engine_put_back(struct sim *s, bool torn)
 	const struct sim_backup *part = torn ? &st->backups[sim_below(s, SIM_BACKUPS - 1)] : old;
 
 	assert(st->backup_count == SIM_BACKUPS);
+	if (s->config.masters > 1)
+		sim_did(torn ? DEED_TORN : DEED_OLD);
 	if (st->cell.epoch > st->lost_epoch)
 		st->lost_epoch = st->cell.epoch;
 	st->cell = old->cell;
@@ -152,25 +163,33 @@ static void on_outcome(struct sim *s, struct event *e)
 	sim_master_loop(s, i);
 }
 
-static void fill(struct store *st, struct engine_outcome *o)
+static void fill(struct store *st, size_t master, enum engine_kind kind, struct engine_outcome *o)
 {
+	struct sim_backup *glimpse = &st->glimpses[master], now;
+
+	if (kind == ENGINE_READ && !rule(RULE_REGISTRY_READ_LAST))
+		copy_to(st, glimpse);
+	copy_to(st, &now);
+	if (kind == ENGINE_LOAD && !rule(RULE_REGISTRY_READ_LAST))
+		now = *glimpse;
 	o->cell = st->cell;
-	o->sessions = calloc(st->count + 1, sizeof(*o->sessions));
+	o->cluster = CLUSTER;
+	o->sessions = calloc(now.count + 1, sizeof(*o->sessions));
 	assert(o->sessions);
-	memcpy(o->sessions, st->registry, st->count * sizeof(*o->sessions));
-	o->session_count = st->count;
+	memcpy(o->sessions, now.registry, now.count * sizeof(*o->sessions));
+	o->session_count = now.count;
 }
 
-static void send_outcome(struct sim *s, size_t master, uint64_t id, enum engine_result result,
-			 int64_t delay)
+static void send_outcome(struct sim *s, size_t master, const struct engine_op *op,
+			 enum engine_result result, int64_t delay)
 {
 	struct engine_outcome *o = calloc(1, sizeof(*o));
 	struct event *e;
 
 	assert(o);
-	o->id = id;
+	o->id = op->id;
 	o->result = result;
-	fill(&s->store, o);
+	fill(&s->store, master, op->kind, o);
 	if (result == ENGINE_UNKNOWN)
 		strcpy(o->error, "no answer");
 	e = sim_at(s, delay, machine_of_master(master), on_outcome, o);
@@ -211,14 +230,26 @@ static void apply_late(struct sim *s, struct event *e)
 
 	if (op->kind == ENGINE_PUT && result == ENGINE_DONE)
 		s->store.late_put = true;
+	sim_did(result == ENGINE_DONE ? DEED_LATE : DEED_LATE_REFUSED);
 	sim_trace(s, "store: op %" PRIu64 " of kind %d late: %d", op->id, op->kind, result);
 }
 
 /* What became of an operation that nobody heard of. */
 enum lost { LOST_UNDONE, LOST_DONE, LOST_LATE, LOST_WAYS };
 
+static void count_unknown(struct sim *s, size_t master, const struct engine_op *op, enum lost how)
+{
+	if (op->kind == ENGINE_LOAD)
+		sim_did(DEED_UNREADABLE);
+	if (op->kind == ENGINE_SWAP && op->next.epoch > op->expect.epoch && how == LOST_DONE)
+		sim_did(DEED_UNSURE);
+	if (op->kind >= ENGINE_SWAP && leader_of(s) == master && how != LOST_LATE)
+		sim_did(how == LOST_DONE ? DEED_ANSWER_LOST : DEED_REQUEST_LOST);
+}
+
 static void outcome_unknown(struct sim *s, size_t master, const struct engine_op *op, enum lost how)
 {
+	count_unknown(s, master, op, how);
 	if (how == LOST_DONE) {
 		apply(s, op);
 	} else if (how == LOST_LATE && !s->config.exclusive_store) {
@@ -229,7 +260,7 @@ static void outcome_unknown(struct sim *s, size_t master, const struct engine_op
 		sim_at(s, (int64_t)sim_below(s, LATE_MAX_NS), SIM_NO_MACHINE, apply_late, copy);
 	}
 	sim_trace(s, "store: op %" PRIu64 " of kind %d, unknown (%d)", op->id, op->kind, (int)how);
-	send_outcome(s, master, op->id, ENGINE_UNKNOWN, TIMEOUT_NS);
+	send_outcome(s, master, op, ENGINE_UNKNOWN, TIMEOUT_NS);
 }
 
 /* The operation reaches the store; its master may be paused by now. */
@@ -249,15 +280,18 @@ static void execute(struct sim *s, struct event *e)
 				st->mute[o->master] && !st->down ? LOST_DONE : LOST_UNDONE);
 		return;
 	}
-	if ((s->faults & FAULT_ENGINE) && sim_chance(s, TROUBLE_PER_MILLE)) {
+	if ((s->faults & FAULT_ENGINE) &&
+	    sim_chance(s, is_rare(&o->op) ? 3 * TROUBLE_PER_MILLE : TROUBLE_PER_MILLE)) {
 		outcome_unknown(s, o->master, &o->op, (enum lost)sim_below(s, LOST_WAYS));
 		return;
 	}
 	result = apply(s, &o->op);
+	if (o->op.kind >= ENGINE_PUT && result == ENGINE_REFUSED)
+		sim_did(DEED_FENCED);
 	delay += slowness(s, o->master, &o->op);
 	sim_trace(s, "store: master %zu op %" PRIu64 " of kind %d: %d, cell e%" PRIu64 " #%" PRIu64,
 		  o->master, o->op.id, o->op.kind, result, st->cell.epoch, st->cell.sequence);
-	send_outcome(s, o->master, o->op.id, result, delay);
+	send_outcome(s, o->master, &o->op, result, delay);
 }
 
 /* After the next in the queue, if it is not at work. */

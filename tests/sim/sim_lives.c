@@ -202,12 +202,25 @@ void lives_are_mortal(struct sim *s, uint64_t ino)
 				l->mortal = true;
 }
 
+/* As long as it has another, a session may have a record of it with this one, too. */
+static bool has_a_name(const struct sim *s, uint64_t ino)
+{
+	const struct name *n;
+	const struct life *l;
+
+	for (n = s->names; n; n = n->hh.next)
+		DL_FOREACH (n->lives, l)
+			if (l->ino == ino && l->end.at == NEVER)
+				return true;
+	return false;
+}
+
 void name_forget_old(struct sim *s, struct name *n)
 {
 	struct life *l, *next;
 
 	DL_FOREACH_SAFE (n->lives, l, next)
-		if (!l->by && l->end.at < s->now - LONG_AGO_NS)
+		if (!l->by && l->end.at < s->now - LONG_AGO_NS && !has_a_name(s, l->ino))
 			life_drop(n, l);
 }
 

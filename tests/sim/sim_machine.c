@@ -192,7 +192,7 @@ uint64_t sim_epoch(const struct sim *s, size_t node)
 static void node_tells(struct sim *s, size_t i, const struct node_event *e)
 {
 	static const char *const names[] = {"opened", "resumed", "LAPSED", "taken",
-					    "twin",   "SILENT",	 "left"};
+					    "twin",   "FOREIGN", "SILENT", "left"};
 
 	s->nodes[i].told[e->kind]++;
 	s->nodes[i].last = *e;
@@ -255,6 +255,15 @@ void sim_node_loop(struct sim *s, size_t i)
 
 /* ---- Masters ---- */
 
+/* Whoever starts it has changed his mind about --lease and --leader-lease. */
+static void draw_leases(struct sim *s, struct master_config *config)
+{
+	if (!(s->faults & FAULT_LEASES))
+		return;
+	config->lease_ns = 3 * (1 + (int64_t)sim_below(s, 4)) * NS_PER_SEC;
+	config->leader_lease_ns = (1 + 2 * (int64_t)sim_below(s, 3)) * NS_PER_SEC;
+}
+
 void sim_start_master(struct sim *s, size_t i)
 {
 	struct master_config config = {
@@ -267,11 +276,14 @@ void sim_start_master(struct sim *s, size_t i)
 	size_t machine = machine_of_master(i);
 
 	assert(!s->masters[i].master);
+	draw_leases(s, &config);
 	s->masters[i].midway = s->masters[i].comes_back = false;
 	s->masters[i].astray = s->machines[machine].rate_ppm == 0;
 	machine_starts(s, machine);
 	s->masters[i].master = master_new(&config, machine_now(s, machine));
-	sim_trace(s, "master %zu starts, instance %" PRIx64, i, config.instance);
+	sim_trace(s, "master %zu starts, instance %" PRIx64 ", leases %g and %g s", i,
+		  config.instance, (double)config.lease_ns / 1e9,
+		  (double)config.leader_lease_ns / 1e9);
 	for (size_t n = 0; n < s->config.nodes; n++)
 		net_connect(s, n, i);
 	sim_master_loop(s, i);
@@ -282,6 +294,7 @@ void sim_crash_master(struct sim *s, size_t i)
 	if (!s->masters[i].master)
 		return;
 	sim_trace(s, "master %zu crashes", i);
+	leader_dies(s, i);
 	machine_dies(s, machine_of_master(i));
 	engine_forget(s, i);
 	master_free(s->masters[i].master);

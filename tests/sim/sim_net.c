@@ -72,6 +72,10 @@ static void arrive(struct sim *s, struct event *e)
 	if (l->peer != f->peer || (f->direction == TO_NODE && !l->up))
 		return;
 	unpack(f, &p);
+	if (f->direction == TO_MASTER)
+		leader_hears(s, f->master);
+	else
+		leader_is_heard(s, f->master, f->epoch);
 	sim_in_core = s;
 	if (f->direction == TO_MASTER)
 		master_receive(s->masters[f->master].master, f->peer, &p,

@@ -167,6 +167,36 @@ static void test_deaf_leader_keeps_the_lead(void **state)
 	story_end(s);
 }
 
+/* It hears all of them, and none hears it: no lease is renewed there. */
+static void test_leader_that_nobody_hears_keeps_the_lead(void **state)
+{
+	struct sim *s = three_masters(3);
+	struct queue q;
+	size_t old = leader(s);
+
+	queue_up(s, &q);
+	for (size_t n = 0; n < s->config.nodes; n++)
+		s->links[n][old].blocked[1] = true;
+	assert_true(sim_run_until(s, another_leads, &old, STORY_LEASE_NS));
+	sim_run_for(s, 2 * STORY_LEASE_NS);
+	queue_is_intact(s, &q);
+	story_end(s);
+}
+
+/* And one of them alone is no reason, either. */
+static void test_one_node_that_hears_nothing_unseats_the_leader(void **state)
+{
+	struct sim *s = three_masters(3);
+	size_t old = leader(s);
+	uint64_t epoch = master_epoch(s->masters[old].master);
+
+	s->links[2][old].blocked[1] = true;
+	sim_run_for(s, 3 * STORY_LEASE_NS);
+	assert_int_equal(leader(s), old);
+	assert_true(master_epoch(s->masters[old].master) == epoch);
+	story_end(s);
+}
+
 /* What one node cannot reach is no reason for everybody's grace. */
 static void test_one_node_cut_off_unseats_the_leader(void **state)
 {
@@ -210,6 +240,8 @@ int main(void)
 		cmocka_unit_test(test_hung_leader_is_waited_for_as_long_as_a_long_lease),
 		cmocka_unit_test(test_leader_without_a_store_serves_on),
 		cmocka_unit_test(test_deaf_leader_keeps_the_lead),
+		cmocka_unit_test(test_leader_that_nobody_hears_keeps_the_lead),
+		cmocka_unit_test(test_one_node_that_hears_nothing_unseats_the_leader),
 		cmocka_unit_test(test_one_node_cut_off_unseats_the_leader),
 		cmocka_unit_test(test_last_master_gives_way_for_ever),
 	};
