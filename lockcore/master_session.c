@@ -170,8 +170,6 @@ static void deleted(struct master *m, struct session *s, struct moment now)
 
 static bool is_doubted(const struct master *m, uint64_t instance)
 {
-	if (!rule(RULE_DOUBTED_ARE_NOT_REVIVED))
-		return false;
 	for (size_t i = 0; i < m->doubted_count; i++)
 		if (m->doubted[i] == instance)
 			return true;

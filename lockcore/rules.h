@@ -27,7 +27,6 @@ enum rule {
 	RULE_REGISTRY_READ_LAST,	/* (1) after the takeover; the simulator's store */
 	RULE_REGISTRY_IS_FENCED,	/* (2, 4) by the epoch; the simulator's store */
 	RULE_FENCED_STEPS_DOWN,		/* (4) what is refused was not done */
-	RULE_DOUBTED_ARE_NOT_REVIVED,	/* (4) a DELETE may be done late */
 	RULE_REGISTERED_BEFORE_WELCOME, /* (2) the session is durable first */
 	RULE_NO_EARLY_TAKEOVER,		/* (2) a live session keeps its node id */
 	RULE_ACKNOWLEDGED_AFTER_SWAP,	/* (3) by a SWAP sent after the renewal came */

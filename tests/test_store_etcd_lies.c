@@ -14,7 +14,7 @@
 #define HEADER	 "\"header\":{\"cluster_id\":\"7\",\"revision\":\"5\"}"
 #define LEADER                                                                                     \
 	"epoch=1 instance=0000000000000001 sequence=1 lease_ns=7 "                                 \
-	"leader_lease_ns=0 asked_by=0000000000000000"
+	"leader_lease_ns=11 asked_by=000000000000000d"
 #define FENCE "epoch=1 instance=0000000000000001"
 
 struct lie {

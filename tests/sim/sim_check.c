@@ -262,7 +262,10 @@ static void check_expired(struct sim *s, const struct master_event *e)
 			sim_fail(s, "I7: %s is freed and still registered", e->node);
 }
 
-/* Rule 4: nor does its node believe in it any more, whatever any master has promised. */
+/*
+ * Rule 4: nor does its node believe in it any more, whatever any master has promised. Where the
+ * store was put back, a claim may be refused before.
+ */
 static void check_believed(struct sim *s, const struct master_event *e)
 {
 	for (size_t i = 0; i < s->config.nodes; i++) {

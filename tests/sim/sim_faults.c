@@ -14,7 +14,6 @@
 #define DIES_IN_GRACE	   150 /* per mille of the takeovers */
 #define DIES_WHILE_SLOW	   300 /* and of the store's slow operations */
 #define DEAF_MAX_NS	   (3 * NS_PER_SEC)
-#define ALL_DEAF_MAX_NS	   (NS_PER_SEC / 2)
 #define FAULT_LIST_BYTES   256
 
 const char *const sim_fault_names[] = {
@@ -108,15 +107,6 @@ static void fault_partition(struct sim *s)
 	sim_at(s, trouble_time(s), SIM_NO_MACHINE, on_heal_links, NULL);
 }
 
-/* Whoever leads, as often as not. */
-static size_t some_master(struct sim *s)
-{
-	size_t leader = leader_of(s);
-
-	return leader < s->config.masters && sim_chance(s, 500) ? leader
-								: sim_below(s, s->config.masters);
-}
-
 static void on_start_master(struct sim *s, struct event *e)
 {
 	size_t i = *(size_t *)e->data;
@@ -127,7 +117,7 @@ static void on_start_master(struct sim *s, struct event *e)
 
 static void fault_master_crash(struct sim *s)
 {
-	size_t i = some_master(s);
+	size_t i = sim_below(s, s->config.masters);
 	int64_t delay = sim_chance(s, 600) ? (int64_t)sim_below(s, NS_PER_SEC) : trouble_time(s);
 
 	if (sim_chance(s, 300)) { /* the orderly end */
@@ -177,18 +167,13 @@ static void on_heal_store(struct sim *s, struct event *e)
 	heal_store(s);
 }
 
-static void fault_engine(struct sim *s)
+/* Whoever leads, as often as not. */
+static size_t some_master(struct sim *s)
 {
-	size_t master = some_master(s);
+	size_t leader = leader_of(s);
 
-	if (sim_chance(s, 300))
-		s->store.down = true;
-	else if (sim_chance(s, 500))
-		s->store.cut[master] = true;
-	else
-		s->store.mute[master] = true;
-	sim_trace(s, "the store fails");
-	sim_at(s, trouble_time(s), SIM_NO_MACHINE, on_heal_store, NULL);
+	return leader < s->config.masters && sim_chance(s, 500) ? leader
+								: sim_below(s, s->config.masters);
 }
 
 /* The store and the machines of masters lose their power at once, and have it back one by one. */
@@ -205,6 +190,24 @@ static void fault_blackout(struct sim *s)
 		sim_crash_master(s, i);
 		sim_at(s, trouble_time(s), SIM_NO_MACHINE, on_start_master, number(i));
 	}
+}
+
+static void fault_engine(struct sim *s)
+{
+	size_t master = some_master(s);
+
+	if ((s->faults & FAULT_MASTER_CRASH) && sim_chance(s, 200)) {
+		fault_blackout(s);
+		return;
+	}
+	if (sim_chance(s, 300))
+		s->store.down = true;
+	else if (sim_chance(s, 500))
+		s->store.cut[master] = true;
+	else
+		s->store.mute[master] = true;
+	sim_trace(s, "the store fails");
+	sim_at(s, trouble_time(s), SIM_NO_MACHINE, on_heal_store, NULL);
 }
 
 static void on_resume(struct sim *s, struct event *e)
@@ -299,29 +302,18 @@ static void on_die(struct sim *s, struct event *e)
 	sim_at(s, (int64_t)sim_below(s, NS_PER_SEC), SIM_NO_MACHINE, on_start_master, number(i));
 }
 
-static void on_all_deaf(struct sim *s, struct event *e)
-{
-	for (size_t n = 0; n < s->config.nodes; n++)
-		s->links[n][*(size_t *)e->data].blocked[1] = true;
-}
-
-/*
- * One node does not hear what a master has done for it while others see that. At last those do not
- * hear, either, what became of what they did about it, and the master dies.
- */
+/* One node does not hear what a master has done for it while others see that; then it dies. */
 static void fault_deaf(struct sim *s)
 {
-	size_t n = sim_below(s, s->config.nodes), m = some_master(s);
-	int64_t ns = (int64_t)sim_below(s, DEAF_MAX_NS),
-		last = (int64_t)sim_below(s, ALL_DEAF_MAX_NS);
+	size_t n = sim_below(s, s->config.nodes), m = sim_below(s, s->config.masters);
+	int64_t ns = (int64_t)sim_below(s, DEAF_MAX_NS);
 
 	if (!s->masters[m].master)
 		return;
 	sim_trace(s, "node %zu does not hear master %zu", n, m);
 	s->links[n][m].blocked[1] = true;
-	sim_at(s, ns, SIM_NO_MACHINE, on_all_deaf, number(m));
-	sim_at(s, ns + last, machine_of_master(m), on_die, number(m));
-	sim_at(s, ns + last + 1, SIM_NO_MACHINE, on_heal_links, NULL);
+	sim_at(s, ns, machine_of_master(m), on_die, number(m));
+	sim_at(s, ns + 1, SIM_NO_MACHINE, on_heal_links, NULL);
 }
 
 /* ---- A master dies at the worst moment ---- */
@@ -356,7 +348,7 @@ void faults_takeover(struct sim *s, size_t master)
 static void one_fault(struct sim *s)
 {
 	static const struct {
-		unsigned faults; /* all of which it takes */
+		enum sim_fault fault;
 		void (*happen)(struct sim *s);
 	} all[] = {
 		{FAULT_PARTITION, fault_partition},
@@ -369,13 +361,12 @@ static void one_fault(struct sim *s)
 		{FAULT_OLD_STORE, fault_old_store},
 		{FAULT_TORN_STORE, fault_torn_store},
 		{FAULT_MASTER_CRASH, fault_deaf},
-		{FAULT_MASTER_CRASH | FAULT_ENGINE, fault_blackout},
 	};
 	const size_t count = sizeof(all) / sizeof(*all);
 	size_t first = sim_below(s, count);
 
 	for (size_t i = 0; i < count; i++) {
-		if (all[(first + i) % count].faults & ~s->faults)
+		if (!(s->faults & all[(first + i) % count].fault))
 			continue;
 		all[(first + i) % count].happen(s);
 		return;
