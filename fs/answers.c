@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/control_stream.h"
 #include "fs/errors.h"
 #include "lockcore/table.h"
 
@@ -217,6 +218,9 @@ static void answer_ok(struct fs *fs, struct asked *a, const struct node_answer *
 		/* Short at the limit of a file, as on other file systems. */
 		fuse_reply_write(a->req, write_fits(answer->reply->start, a->size));
 		break;
+	case MESSAGE_BREAK:
+		fuse_reply_write(a->req, a->size);
+		break;
 	case MESSAGE_READDIR:
 		answer_readdir(a, answer);
 		break;
@@ -268,10 +272,15 @@ void fs_answer(struct fs *fs, const struct node_answer *answer)
 		control_survey_answer(fs, a, answer);
 		return;
 	}
+	if (answer->kind == MESSAGE_WATCH) {
+		changes_answer(fs, a, answer);
+		return;
+	}
 	if (answer->kind == MESSAGE_OPEN && answer->status == STATUS_STALE)
 		remember_stale(fs, a);
 	if (answer->status == STATUS_OK)
 		onloss_made(fs, a);
+	bind_answered(fs, a, answer);
 	if (a->flush)
 		onloss_flushed(fs, a);
 	if (!a->req) {

@@ -60,7 +60,7 @@ uint64_t fs_ask_as(struct asked *a, const struct message *m)
 {
 	struct fs *fs = fuse_req_userdata(a->req);
 	fuse_req_t req = a->req;
-	uint64_t call = node_submit(fs->node, m, a, loop_now());
+	uint64_t call = bind_asks(fs, a, m) ? node_submit(fs->node, m, a, loop_now()) : 0;
 
 	a->ino = m->ino;
 	a->set = m->set;
@@ -69,11 +69,13 @@ uint64_t fs_ask_as(struct asked *a, const struct message *m)
 	if (call) {
 		/* The answer comes from the loop later, so req and a are still ours. */
 		fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)call);
+		bind_asked(a, call);
 		onloss_makes(fs, a, m);
 		if (a->flush)
 			onloss_flush(fs, a);
 	} else {
 		fuse_reply_err(req, errors_errno(m->kind, STATUS_NO_MEMORY));
+		bind_drop(a);
 		free(a);
 	}
 	return call;

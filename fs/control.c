@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/control_stream.h"
 #include "fs/fs.h"
 #include "fs/survey.h"
 
@@ -26,6 +27,28 @@ static const struct control_file control_files[] = {
 	TEXT_FILE("locks", true, survey_table_locks),
 	TEXT_FILE("waiters", true, survey_table_waiters),
 	TEXT_FILE("locks.json", true, survey_json),
+	{
+		.name = "changes",
+		.mode = 0444,
+		.open = changes_open,
+		.read = reader_read,
+		.release = changes_release,
+		.poll = reader_poll,
+	},
+	{
+		.name = "lease",
+		.mode = 0444,
+		.open = lease_open,
+		.read = reader_read,
+		.release = reader_release,
+		.poll = reader_poll,
+	},
+	{
+		.name = "break",
+		.mode = 0200,
+		.open = control_break_open,
+		.write = control_break_write,
+	},
 };
 
 #define FILE_COUNT (sizeof(control_files) / sizeof(*control_files))

@@ -5,6 +5,8 @@
  *
  *	control.c         the directory, and which of its files a request is for
  *	control_text.c    files that are a text made anew for each reader (status, locks, ...)
+ *	control_stream.c  files that are a stream of lines (changes, lease)
+ *	control_break.c   the file that takes an acquisition away
  *	control_status.c  what this node knows of itself and its masters
  *	control_survey.c  the locks of the cluster, asked of the master page by page (survey.h)
  *
@@ -118,6 +120,12 @@ void control_survey_answer(struct fs *fs, struct asked *a, const struct node_ans
 /* The text is of this survey from now on, which it takes over; answers the read. */
 void control_text_surveyed(fuse_req_t req, const struct control_file *file, struct survey *survey,
 			   size_t size, off_t off, struct fuse_file_info *fi);
+
+/* ---- control_break.c ---- */
+
+void control_break_open(fuse_req_t req, const struct control_file *file, struct fuse_file_info *fi);
+void control_break_write(fuse_req_t req, const struct control_file *file, const char *buf,
+			 size_t size, off_t off, struct fuse_file_info *fi);
 
 /* ---- The files' texts ---- */
 

@@ -21,6 +21,7 @@ struct told {
 	struct found found; /* without its pidfd */
 	int signal;
 	int err; /* errno of the signal, or 0 */
+	const char *why;
 };
 
 struct fence {
@@ -51,6 +52,7 @@ struct fence_job *fence_job_new(int signal, size_t inos, size_t makers)
 	if (!job)
 		return NULL;
 	job->signal = signal;
+	job->why = "the lease is not renewed";
 	job->sought.inos = calloc(inos + 1, sizeof(*job->sought.inos));
 	job->sought.makers = calloc(makers + 1, sizeof(*job->sought.makers));
 	if (job->sought.inos && job->sought.makers)
@@ -123,9 +125,10 @@ static bool was_told(const struct fence *f, const struct process *p, int signal)
 }
 
 /* For the log; without memory it is not logged. */
-static void note_told(struct fence *f, const struct found *found, int signal, int err)
+static void note_told(struct fence *f, const struct found *found, const struct fence_job *job,
+		      int err)
 {
-	if (was_told(f, &found->process, signal))
+	if (!job->signal || was_told(f, &found->process, job->signal))
 		return;
 	if (f->told_count == f->told_room) {
 		size_t room = f->told_room * 2 + 16;
@@ -136,7 +139,7 @@ static void note_told(struct fence *f, const struct found *found, int signal, in
 		f->told = more;
 		f->told_room = room;
 	}
-	f->told[f->told_count++] = (struct told){*found, signal, err};
+	f->told[f->told_count++] = (struct told){*found, job->signal, err, job->why};
 }
 
 static void say(const struct told *told)
@@ -150,12 +153,11 @@ static void say(const struct told *told)
 	else
 		snprintf(what, sizeof(what), "it has %s open, which is locked", f->path);
 	if (told->err)
-		log_error("the lease is not renewed: process %d (%s), %s, gets no SIG%s: %s",
-			  (int)p->pid, p->command, what, sigabbrev_np(told->signal),
-			  strerror(told->err));
+		log_error("%s: process %d (%s), %s, gets no SIG%s: %s", told->why, (int)p->pid,
+			  p->command, what, sigabbrev_np(told->signal), strerror(told->err));
 	else
-		log_error("the lease is not renewed: SIG%s to process %d (%s): %s",
-			  sigabbrev_np(told->signal), (int)p->pid, p->command, what);
+		log_error("%s: SIG%s to process %d (%s): %s", told->why, sigabbrev_np(told->signal),
+			  (int)p->pid, p->command, what);
 }
 
 /* Once the pidfd was opened, the number is this process's or nobody's. */
@@ -190,7 +192,7 @@ static bool stop_one(void *arg, const struct found *found)
 	if (err == ESRCH)
 		return true;
 	f->hits++;
-	note_told(f, found, pass->job->signal, err);
+	note_told(f, found, pass->job, err);
 	return true;
 }
 

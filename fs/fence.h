@@ -24,7 +24,8 @@ struct fence;
 
 struct fence_job {
 	uint64_t id;
-	int signal;
+	int signal;	 /* 0: only look whether there is somebody */
+	const char *why; /* for the log: a string that stays */
 	struct sought
 		sought; /* its lists are freed with the job; the device is the fence's to set */
 };

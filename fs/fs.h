@@ -3,6 +3,8 @@
  * dlockfs: one thread, one loop, that owns everything.
  *
  *	main.c      from the command line to a mount that serves, and back to the shell
+ *	options.c   the command line; helper.c: when mount(8) calls
+ *	mountpoint.c  the place, and what may be in the way there
  *	serve.c     the loop: kernel, masters, time
  *	requests.c  what is agreed with the kernel, and the table of its requests, which are in
  *	            names.c, files.c, locks.c and xattrs.c
@@ -15,7 +17,10 @@
  *	onloss.c    when holders are stopped before the lease ends
  *	fence.c     a thread that stops them: holders.c finds them, in what process.c reads
  *	makers.c    which processes made held names
+ *	bind.c      names that end with their maker's session: holdings.c has them, vigil.c is a thread
+ *	            that watches the sessions, verdicts.c says which live, by what sids.c reads
  *	notify.c    a thread that makes the kernel tell inotify(7) of what other nodes did
+ *	breaks.c    when what is held here is broken: who is stopped, and waited for
  *	control.c   .dlock/, which is answered here and by control_*.c
  *	own.c       the requests that this thread causes, answered from memory
  *	errors.c    the one table of errno
@@ -29,6 +34,8 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
+#include "fs/bind.h"
+#include "fs/breaks.h"
 #include "fs/caller.h"
 #include "fs/control.h"
 #include "fs/dirs.h"
@@ -39,6 +46,7 @@
 #include "fs/xattr_text.h"
 #include "lockcore/node.h"
 #include "transport/endpoint.h"
+#include "transport/log.h"
 #include "transport/loop.h"
 #include "transport/wire.h"
 
@@ -66,10 +74,18 @@ struct fs {
 	struct fuse_session *session; /* NULL: not made yet, or ended */
 	struct notify *notify;	      /* NULL: none could be made */
 	struct onloss onloss;
+	struct bind bind;
+	struct breaks breaks;
+	struct reader *readers; /* control_stream.h */
+	size_t reader_count;
+	size_t watching;   /* readers of changes, and opens that will be */
+	bool readers_stir; /* one of them may have something to read, or a signal */
 	bool mounted;
-	bool ready;	     /* the kernel has said INIT and agreed */
-	char refused[160];   /* why the kernel will not do, from INIT */
-	struct fuse_buf buf; /* libfuse's, for requests */
+	bool ready;		/* the kernel has said INIT and agreed */
+	char refused[160];	/* why the kernel will not do, from INIT */
+	bool twin_said;		/* that another host has our name, since the last session */
+	struct log_limit limit; /* lines that a master or a program can cause */
+	struct fuse_buf buf;	/* libfuse's, for requests */
 	struct stale_open stale_opens[FS_STALE_OPENS];
 	size_t stale_next;
 	uint64_t *interrupts; /* calls that signals have come for, not yet passed on */
@@ -86,13 +102,17 @@ struct asked {
 	bool make_only;	  /* CREATE for mknod(2): nobody keeps the handle */
 	bool flush;	  /* LOCK for the close of a descriptor */
 	bool readlink;	  /* READ of a symbolic link's target */
-	bool setxattr;	  /* SETATTR for setxattr(2), which wants no attributes back */
+	bool setxattr;	  /* SETATTR, GETINFO for setxattr(2), which wants nothing back */
 	enum xattr xattr; /* GETINFO: which is wanted; XATTR_END: the list */
 	off_t offset;	  /* READDIR */
 	fuse_ino_t ino;	  /* the request's */
 	uint32_t set;	  /* SETATTR, and what to */
 	struct attr to;
 	pid_t maker;		   /* onloss=kill: who makes a held name by this */
+	struct holding *makes;	   /* the held name that it makes; NULL: none */
+	struct holding *removes;   /* UNLINK, RENAME: the name that goes */
+	uint64_t gives_up;	   /* the call whose name the node itself gives up by this */
+	enum bind_to bind_to;	   /* GETINFO with setxattr, for XATTR_BIND */
 	struct asked *prev, *next; /* onloss.flushes */
 	struct survey *survey;	   /* SURVEY: what is known so far */
 	const struct control_file

@@ -6,6 +6,7 @@
  * a fork), and the parent waits for its word: the mount serves, or the status to exit with, the
  * reason having been said on the stderr that both share.
  */
+#include "fs/control_stream.h"
 #include "fs/fs.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "fs/mountpoint.h"
 #include "transport/log.h"
 
 #define WHY_BYTES 300
@@ -91,42 +93,29 @@ static int check_device(const char *mountpoint)
 	return 0;
 }
 
-/* The path as the kernel will show it, since we leave the working directory. */
-static int find_mountpoint(struct options *o)
-{
-	struct statx st;
-	char *full;
-
-	if (statx(AT_FDCWD, o->mountpoint, 0, STATX_TYPE, &st) < 0)
-		return cannot(
-			o->mountpoint,
-			errno == ENOENT ? "there is no such directory; make it first"
-			: errno == ENOTCONN || errno == ECONNABORTED
-				? "a mount whose daemon is gone is in the way; umount it first"
-				: strerror(errno));
-	if (!S_ISDIR(st.stx_mode))
-		return cannot(o->mountpoint, "it is not a directory");
-	if (st.stx_attributes & st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
-		return cannot(o->mountpoint, "something is mounted there already");
-	full = realpath(o->mountpoint, NULL);
-	if (!full)
-		return cannot(o->mountpoint, strerror(errno));
-	free(o->mountpoint);
-	o->mountpoint = full;
-	return check_device(full);
-}
-
 /* ---- The parts ---- */
+
+/* The source as it was given, commas and all: mount(8) tells by it what of fstab is mounted. */
+static int add_options(struct fs *fs)
+{
+	char *source = NULL, *options = NULL;
+	int bad = asprintf(&source, "fsname=%s", fs->options.urls) < 0 ||
+		  fuse_opt_add_opt(&options, "allow_other,default_permissions,subtype=dlock") < 0 ||
+		  fuse_opt_add_opt_escaped(&options, source) < 0 ||
+		  fuse_opt_add_arg(&fs->options.fuse, "-o") < 0 ||
+		  fuse_opt_add_arg(&fs->options.fuse, options) < 0;
+
+	free(options);
+	free(source);
+	return bad ? cannot(fs->options.mountpoint, "out of memory") : 0;
+}
 
 static int make_session(struct fs *fs)
 {
-	char option[WHY_BYTES];
+	int status = add_options(fs);
 
-	snprintf(option, sizeof(option), "allow_other,default_permissions,subtype=dlock,fsname=%s",
-		 fs->options.masters[0]);
-	if (fuse_opt_add_arg(&fs->options.fuse, "-o") < 0 ||
-	    fuse_opt_add_arg(&fs->options.fuse, option) < 0)
-		return cannot(fs->options.mountpoint, "out of memory");
+	if (status)
+		return status;
 	fs->session = fuse_session_new(&fs->options.fuse, &fs_ops, sizeof(fs_ops), fs);
 	if (fs->session)
 		return 0;
@@ -172,8 +161,10 @@ static int make_node(struct fs *fs)
 
 static int mount_session(struct fs *fs)
 {
-	int fd;
+	int fd, status = mountpoint_clear(fs->options.mountpoint);
 
+	if (status)
+		return status;
 	fuse_said[0] = '\0';
 	if (fuse_session_mount(fs->session, fs->options.mountpoint) < 0)
 		return cannot(fs->options.mountpoint, fs_fuse_reason());
@@ -212,7 +203,16 @@ static int start_onloss(struct fs *fs)
 {
 	const char *why = NULL;
 
-	return onloss_start(fs, &why) < 0 ? cannot(fs->options.mountpoint, why) : 0;
+	return onloss_start(fs, &why) < 0 || breaks_start(fs, &why) < 0
+		       ? cannot(fs->options.mountpoint, why)
+		       : 0;
+}
+
+static int start_bind(struct fs *fs)
+{
+	const char *why = NULL;
+
+	return bind_start(fs, &why) < 0 ? cannot(fs->options.mountpoint, why) : 0;
 }
 
 /* For the kernel, should no master answer when it looks at it on the way to .dlock/. Without memory for
@@ -235,6 +235,8 @@ static int start(struct fs *fs)
 		return cannot(fs->options.mountpoint, strerror(-status));
 	status = make_node(fs);
 	if (!status)
+		status = start_bind(fs);
+	if (!status)
 		status = connect_masters(fs);
 	if (!status)
 		status = fs_serve_until_open(fs);
@@ -255,7 +257,10 @@ static void stop(struct fs *fs)
 		fuse_session_unmount(fs->session);
 	fs->mounted = false;
 	stop_notify(fs);
+	breaks_stop(fs);
 	onloss_stop(fs);
+	bind_stop(fs);
+	readers_end(fs);
 	if (fs->node && fs->endpoints[0])
 		fs_serve_until_left(fs);
 	for (size_t i = 0; i < fs->options.master_count; i++)
@@ -278,11 +283,16 @@ static void say_status(int to_parent, int status)
 		log_warning("the parent process is gone");
 }
 
-/* From here on nobody looks at our terminal. */
+/*
+ * From here on nobody looks at our terminal. Not before: the process group is how the kernel knows
+ * who may walk to a place that an automount is waiting for (fs/mountpoint.h).
+ */
 static void detach(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	setsid();
+	log_open("dlockfs"); /* by whatever name it was called */
 	log_to_syslog();
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
 	    dup2(null, STDERR_FILENO) < 0)
@@ -304,6 +314,12 @@ static bool bind_to_parent(int to_parent)
 	return poll(&end, 1, 0) == 0;
 }
 
+static void say_mounted(const struct fs *fs)
+{
+	log_info("%s serves the locks of %s as node %s", fs->options.mountpoint, fs->options.urls,
+		 fs->options.node);
+}
+
 static int run(struct fs *fs, int to_parent)
 {
 	int status = start(fs);
@@ -313,14 +329,15 @@ static int run(struct fs *fs, int to_parent)
 		say_status(to_parent, status);
 		return status;
 	}
-	log_info("%s serves the locks of %s as node %s", fs->options.mountpoint, fs->options.urls,
-		 fs->options.node);
+	if (fs->options.helper.verbose)
+		say_mounted(fs);
 	if (to_parent >= 0) {
 		prctl(PR_SET_PDEATHSIG, 0);
 		detach();
 		say_status(to_parent, 0);
 		close(to_parent);
 	}
+	say_mounted(fs);
 	fs_serve(fs);
 	stop(fs);
 	return EX_OK;
@@ -344,7 +361,6 @@ static int run_in_background(struct fs *fs)
 		return cannot(fs->options.mountpoint, strerror(errno));
 	case 0:
 		close(ends[0]);
-		setsid();
 		if (!bind_to_parent(ends[1]))
 			return EXIT_FAILURE;
 		if (chdir("/") < 0)
@@ -356,23 +372,36 @@ static int run_in_background(struct fs *fs)
 	}
 }
 
+/* By the name mount.dlock it is called by those who know mount(8)'s way of saying so. */
+#define MOUNT_HAS_FAILED 32
+
+static int mount_it(struct fs *fs)
+{
+	int status = mountpoint_find(&fs->options.mountpoint);
+
+	if (!status)
+		status = check_device(fs->options.mountpoint);
+	if (!status)
+		status = make_session(fs);
+	if (!status && fs->options.helper.fake)
+		fuse_session_destroy(fs->session);
+	else if (!status)
+		status = fs->options.foreground ? run(fs, -1) : run_in_background(fs);
+	return status == EXIT_FAILURE && fs->options.helper.called ? MOUNT_HAS_FAILED : status;
+}
+
 int main(int argc, char **argv)
 {
 	static struct fs fs;
 	int status;
 
-	log_open("dlockfs");
+	log_open(strncmp(basename(argv[0]), "mount.", 6) ? "dlockfs" : "mount.dlock");
 	fuse_set_log_func(on_fuse_log);
 	status = options_parse(&fs.options, argc, argv);
 	if (status == EX_USAGE && fuse_said[0])
 		log_error("%s (see --help)", fs_fuse_reason());
-	if (status < 0) {
-		status = find_mountpoint(&fs.options);
-		if (!status)
-			status = make_session(&fs);
-		if (!status)
-			status = fs.options.foreground ? run(&fs, -1) : run_in_background(&fs);
-	}
+	if (status < 0)
+		status = mount_it(&fs);
 	options_deinit(&fs.options);
 	return status;
 }

@@ -46,8 +46,9 @@ static struct fence_job *job_for(const struct fs *fs, int signal, size_t count)
 static void end_of_loss(struct fs *fs, bool stopped)
 {
 	if (!stopped)
-		log_error("holders of the lost lease could not be stopped; the master frees what "
-			  "they held when its own time is over");
+		log_error("%s: holders of the lost lease could not be stopped; the master frees "
+			  "what they held when its own time is over",
+			  fs->options.node);
 	node_fenced(fs->node, stopped, loop_now());
 }
 
@@ -165,7 +166,8 @@ void onloss_makes(struct fs *fs, struct asked *a, const struct message *m)
 
 void onloss_made(struct fs *fs, const struct asked *a)
 {
-	if (a->maker && !makers_note(fs->onloss.makers, a->maker))
+	if (a->maker && !makers_note(fs->onloss.makers, a->maker) &&
+	    log_allows(&fs->limit, loop_now().boot_ns))
 		log_warning("process %d has made a held name and could not be noted: onloss=kill "
 			    "will not stop it",
 			    (int)a->maker);

@@ -33,8 +33,15 @@ static const char help[] =
 	"                  after 85 %, so that they have ended before another node can have it;\n"
 	"                  everybody counts who has a locked file open or has made a lock file,\n"
 	"                  but not processes in other PID namespaces, or process 1 (none)\n"
-	"  -o OPTION       also those of FUSE: see mount.fuse3(8); allow_other and\n"
-	"                  default_permissions are always on\n"
+	"  -o bind=node|session  when a lock file made here goes, besides being removed: with\n"
+	"                  this node's session with the master; or also when no process of the\n"
+	"                  session (setsid(2)) that made it is left, so that a script that is\n"
+	"                  killed leaves none. Not for locks of daemons that detach by setsid(2)\n"
+	"                  after they have made them (node)\n"
+	"  -o loglevel=error|warning|info|debug  what is logged: to stderr with -f, else to\n"
+	"                  syslog, which systemd's journal takes (info)\n"
+	"  -o OPTION       also those of FUSE: see mount.fuse3(8), and those that fstab(5) has\n"
+	"                  for any mount; allow_other and default_permissions are always on\n"
 	"  --help, --version\n"
 	"\n"
 	"Unmount with: umount MOUNTPOINT\n";
@@ -42,9 +49,9 @@ static const char help[] =
 /* What fuse_opt_parse fills; texts are checked afterwards, so that errors can name them. */
 struct raw {
 	struct options *o;
-	char *node, *idle, *timeo, *ttl, *inotify, *onloss;
-	int foreground, help, version;
-	const char *extra; /* an argument too many, or an option nobody knows */
+	char *node, *idle, *timeo, *ttl, *inotify, *onloss, *bind, *loglevel;
+	int foreground, help, version, remount;
+	char *extra; /* an argument too many, or an option nobody knows */
 };
 
 #define OPT(template, field)                                                                       \
@@ -53,12 +60,21 @@ struct raw {
 	}
 
 static const struct fuse_opt specs[] = {
-	OPT("node=%s", node),	  OPT("idle=%s", idle),
-	OPT("timeo=%s", timeo),	  OPT("ttl=%s", ttl),
-	OPT("-f", foreground),	  OPT("--help", help),
-	OPT("-h", help),	  OPT("--version", version),
-	OPT("-V", version),	  OPT("inotify=%s", inotify),
-	OPT("onloss=%s", onloss), FUSE_OPT_END,
+	OPT("node=%s", node),
+	OPT("idle=%s", idle),
+	OPT("timeo=%s", timeo),
+	OPT("ttl=%s", ttl),
+	OPT("-f", foreground),
+	OPT("--help", help),
+	OPT("-h", help),
+	OPT("--version", version),
+	OPT("-V", version),
+	OPT("inotify=%s", inotify),
+	OPT("onloss=%s", onloss),
+	OPT("bind=%s", bind),
+	OPT("loglevel=%s", loglevel),
+	OPT("remount", remount),
+	FUSE_OPT_END,
 };
 
 static int bad_usage(const char *what, const char *on, const char *why)
@@ -71,16 +87,25 @@ static int bad_usage(const char *what, const char *on, const char *why)
 	return EX_USAGE;
 }
 
+static void keep_extra(struct raw *raw, const char *arg)
+{
+	free(raw->extra);
+	raw->extra = strdup(arg);
+}
+
 static int take(void *data, const char *arg, int key, struct fuse_args *outargs)
 {
 	struct raw *raw = data;
 
 	(void)outargs;
-	if (key == FUSE_OPT_KEY_OPT) {
+	if (key == FUSE_OPT_KEY_OPT && arg[0] != '-') {
+		if (helper_is_for_others(arg))
+			return 0;
 		/* libfuse's own are told from unknown ones by libfuse, when the session is made. */
-		if (arg[0] != '-')
-			return 1;
-		raw->extra = arg;
+		return !raw->o->helper.sloppy || helper_is_for_fuse(arg);
+	}
+	if (key == FUSE_OPT_KEY_OPT) {
+		keep_extra(raw, arg);
 		return 0;
 	}
 	if (!raw->o->urls)
@@ -88,7 +113,7 @@ static int take(void *data, const char *arg, int key, struct fuse_args *outargs)
 	else if (!raw->o->mountpoint)
 		raw->o->mountpoint = strdup(arg);
 	else
-		raw->extra = arg;
+		keep_extra(raw, arg);
 	return 0;
 }
 
@@ -146,12 +171,27 @@ static int take_onloss(struct options *o, const char *what)
 	return -1;
 }
 
+static int take_bind(struct options *o, const char *what)
+{
+	if (what && strcmp(what, "node") != 0 && strcmp(what, "session") != 0)
+		return bad_usage("-o bind=", what, "neither node nor session");
+	o->bind_session = what && !strcmp(what, "session");
+	return -1;
+}
+
 static int check(struct options *o, const struct raw *raw)
 {
 	int status = -1;
 
 	if (raw->extra)
 		return bad_usage("argument", raw->extra, "not expected");
+	if (raw->remount)
+		return bad_usage(
+			"-o", "remount",
+			"the options of a mount do not change; umount it and mount it again");
+	if (raw->loglevel && !log_set_level(raw->loglevel))
+		return bad_usage("-o loglevel=", raw->loglevel,
+				 "one of error, warning, info, debug");
 	if (!o->urls || !o->mountpoint)
 		return bad_usage("MASTER-URL and MOUNTPOINT", "", "both are needed");
 	o->foreground = raw->foreground;
@@ -168,6 +208,8 @@ static int check(struct options *o, const struct raw *raw)
 		status = take_inotify(o, raw->inotify);
 	if (status < 0)
 		status = take_onloss(o, raw->onloss);
+	if (status < 0)
+		status = take_bind(o, raw->bind);
 	if (status < 0 && raw->timeo && !o->timeo_ns)
 		status = bad_usage("-o timeo=", raw->timeo, "must be more than 0");
 	return status;
@@ -175,14 +217,15 @@ static int check(struct options *o, const struct raw *raw)
 
 int options_parse(struct options *o, int argc, char **argv)
 {
-	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
 	struct raw raw = {.o = o};
 	int status;
 
 	*o = (struct options){.idle_ns = OPTIONS_IDLE_DEFAULT_NS};
-	if (fuse_opt_parse(&args, &raw, specs, take) < 0)
+	status = helper_parse(&o->helper, argc, argv, &o->fuse);
+	if (status >= 0)
+		return status;
+	if (fuse_opt_parse(&o->fuse, &raw, specs, take) < 0)
 		return EX_USAGE;
-	o->fuse = args;
 	if (raw.help) {
 		fputs(help, stdout);
 		status = 0;
@@ -192,12 +235,15 @@ int options_parse(struct options *o, int argc, char **argv)
 	} else {
 		status = check(o, &raw);
 	}
+	free(raw.extra);
 	free(raw.node);
 	free(raw.idle);
 	free(raw.timeo);
 	free(raw.ttl);
 	free(raw.inotify);
 	free(raw.onloss);
+	free(raw.bind);
+	free(raw.loglevel);
 	return status;
 }
 

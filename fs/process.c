@@ -12,7 +12,13 @@
 
 #define KERNEL_THREAD 0x00200000u /* PF_KTHREAD of the flags */
 
-enum stat_field { FIELD_STATE = 3, FIELD_FLAGS = 9, FIELD_THREADS = 20, FIELD_START = 22 };
+enum stat_field {
+	FIELD_STATE = 3,
+	FIELD_PARENT = 4,
+	FIELD_FLAGS = 9,
+	FIELD_THREADS = 20,
+	FIELD_START = 22,
+};
 
 static void take_command(char to[COMMAND_MAX_BYTES + 1], const char *from, size_t len)
 {
@@ -43,6 +49,7 @@ bool process_parse(const char *stat, struct process *out)
 		at = next;
 	}
 	p.start = fields[FIELD_START];
+	p.parent = (pid_t)fields[FIELD_PARENT];
 	p.threads = (unsigned)fields[FIELD_THREADS];
 	p.kernel = fields[FIELD_FLAGS] & KERNEL_THREAD;
 	p.ended = state == 'X' || (state == 'Z' && p.threads <= 1);

@@ -16,7 +16,7 @@
 #include "lockcore/message.h"
 
 struct process {
-	pid_t pid;
+	pid_t pid, parent;
 	uint64_t start; /* when it began, in clock ticks since boot: with pid, one process */
 	unsigned threads;
 	bool ended; /* a zombie without further threads */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The loop: requests of the kernel, packets of the masters, and time, one after the other. */
+#include "fs/control_stream.h"
 #include "fs/fs.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 /* How long a mount waits for a first session where nobody answers, if timeo= does not say. */
 #define START_NS (10 * NS_PER_SEC)
 
-enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ONLOSS, FD_ENDPOINTS };
+enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ONLOSS, FD_BIND, FD_BREAKS, FD_ENDPOINTS };
 
 /* ---- Inputs ---- */
 
@@ -41,9 +42,9 @@ static void take_data(struct fs *fs, size_t master, const struct endpoint_event 
 	enum wire_error error = wire_decode(fs->wire, event->bytes, event->len, &packet);
 
 	if (error != WIRE_OK) {
-		if (event->received == 1)
-			log_warning("dropped what %s sent: %s", fs->options.masters[master],
-				    wire_error_name(error));
+		if (event->received == 1 && log_allows(&fs->limit, loop_now().boot_ns))
+			log_warning("%s: dropped what %s sent: %s", fs->options.node,
+				    fs->options.masters[master], wire_error_name(error));
 		return;
 	}
 	node_receive(fs->node, master, &packet, loop_now());
@@ -84,41 +85,47 @@ static void send_packets(struct fs *fs)
 	}
 }
 
-static void report(const struct fs *fs, const struct node_event *event)
+/* Each line begins with the node: a machine may have several mounts. */
+static void report(struct fs *fs, const struct node_event *event)
 {
+	const char *node = fs->options.node;
+	const char *master = fs->options.masters[event->master];
+
 	switch (event->kind) {
 	case NODE_EVENT_OPENED:
+		fs->twin_said = false;
 		/* Before the mount serves, stderr is for one line that says whether it does. */
 		if (fs->mounted)
-			log_info("session open as node %s, lease %.3g s", fs->options.node,
+			log_info("%s: session open at %s, lease %.3g s", node, master,
 				 (double)event->lease_ns / 1e9);
 		break;
 	case NODE_EVENT_RESUMED:
-		log_info("the master has changed or was restarted (epoch %" PRIu64
+		log_info("%s: the master at %s leads now (epoch %" PRIu64
 			 "): reclaiming what is held",
-			 event->epoch);
+			 node, master, event->epoch);
 		break;
 	case NODE_EVENT_LAPSED:
-		log_error(
-			"the lease ran out: %zu held names and locks are lost, descriptors opened "
-			"under it give EIO",
-			event->held);
+		log_error("%s: the lease ran out: %zu held names and locks are lost, descriptors "
+			  "opened under it give EIO",
+			  node, event->held);
 		break;
 	case NODE_EVENT_TAKEN:
 		if (event->own)
-			log_debug("waiting for the master to end the session that was lost");
+			log_debug("%s: waiting for the master to end the session that was lost",
+				  node);
 		else
-			log_debug("node %s's earlier session must end first: at most %.1f s",
-				  fs->options.node, (double)event->lease_ns / 1e9);
+			log_debug("%s: an earlier session must end first: at most %.1f s", node,
+				  (double)event->lease_ns / 1e9);
 		break;
 	case NODE_EVENT_TWIN:
-		log_error("the node name %s is in use by another live host; give each its own with "
-			  "-o node=",
-			  fs->options.node);
+		if (!fs->twin_said)
+			log_error("the node name %s is in use by another live host; give each its "
+				  "own with -o node=",
+				  node);
+		fs->twin_said = true;
 		break;
 	case NODE_EVENT_SILENT:
-		log_debug("nothing is heard from %s: connecting anew",
-			  fs->options.masters[event->master]);
+		log_debug("%s: nothing is heard from %s: connecting anew", node, master);
 		break;
 	case NODE_EVENT_LEFT:
 		break;
@@ -133,9 +140,11 @@ static unsigned drain(struct fs *fs)
 	struct node_event event;
 	unsigned events = 0;
 
+	bind_turn(fs);
 	node_tick(fs->node, loop_now());
 	while (node_next_answer(fs->node, loop_now(), &answer))
 		fs_answer(fs, &answer);
+	breaks_turn(fs);
 	send_packets(fs);
 	while ((notice = node_next_notice(fs->node))) {
 		if (fs->notify)
@@ -145,11 +154,14 @@ static unsigned drain(struct fs *fs)
 	}
 	while (node_next_event(fs->node, &event)) {
 		report(fs, &event);
+		if (event.kind == NODE_EVENT_LAPSED)
+			bind_lapsed(fs);
 		if (event.kind == NODE_EVENT_SILENT)
 			endpoint_redial(fs->endpoints[event.master]);
 		events |= 1u << event.kind;
 	}
 	onloss_turn(fs);
+	readers_turn(fs);
 	return events;
 }
 
@@ -158,8 +170,11 @@ static unsigned drain(struct fs *fs)
 static int64_t deadline(const struct fs *fs, int64_t until_ns)
 {
 	int64_t at = node_deadline(fs->node), onloss_at = onloss_deadline(fs);
+	int64_t bind_at = bind_deadline(fs), breaks_at = breaks_deadline(fs);
 
 	at = at < onloss_at ? at : onloss_at;
+	at = at < bind_at ? at : bind_at;
+	at = at < breaks_at ? at : breaks_at;
 	return at < until_ns ? at : until_ns;
 }
 
@@ -180,6 +195,8 @@ static unsigned turn(struct fs *fs, int64_t until_ns, int *sig)
 	fds[FD_TIMER] = (struct pollfd){.fd = fs->loop.timer_fd, .events = POLLIN};
 	fds[FD_SIGNAL] = (struct pollfd){.fd = fs->loop.signal_fd, .events = POLLIN};
 	fds[FD_ONLOSS] = (struct pollfd){.fd = onloss_fd(fs), .events = POLLIN};
+	fds[FD_BIND] = (struct pollfd){.fd = bind_fd(fs), .events = POLLIN};
+	fds[FD_BREAKS] = (struct pollfd){.fd = breaks_fd(fs), .events = POLLIN};
 	for (size_t i = 0; i < fs->options.master_count; i++)
 		fds[FD_ENDPOINTS + i] = (struct pollfd){
 			.fd = fs->endpoints[i] ? endpoint_fd(fs->endpoints[i]) : -1,
@@ -265,7 +282,7 @@ void fs_serve(struct fs *fs)
 	while (!sig && !unmounted(fs))
 		turn(fs, MOMENT_NEVER, &sig);
 	if (sig)
-		log_info("stopped by %s", strsignal(sig));
+		log_info("%s: stopped by %s", fs->options.node, strsignal(sig));
 }
 
 void fs_serve_until_left(struct fs *fs)

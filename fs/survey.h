@@ -63,6 +63,13 @@ int survey_table_locks(const struct fs *fs, const struct survey *s, size_t piece
 int survey_table_waiters(const struct fs *fs, const struct survey *s, size_t piece, FILE *to);
 int survey_json(const struct fs *fs, const struct survey *s, size_t piece, FILE *to);
 
+/*
+ * What has become of a lock, a held name or a wait, as a line for the caller to free(3): an object with
+ * the event, and what survey_json has of it but for the rest of its time and those who wait. NULL: no
+ * memory.
+ */
+char *survey_event(const char *event, const struct surveyed *what);
+
 /* survey_table.c, for survey.c: widens the columns for a waiter (place not 0), or for a lock. */
 void survey_table_widen(size_t widths[SURVEY_COLUMNS_MAX], const struct surveyed *what,
 			size_t place);

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "fs/json_text.h"
 #include "fs/survey.h"
@@ -53,17 +55,23 @@ static void set_who(json_t **object, const struct surveyed *what)
 	set(object, "age", seconds(what->age_ns));
 }
 
-static json_t *lock_json(const struct survey *s, const struct surveyed *lock)
+static void set_token(json_t **object, const struct surveyed *lock)
 {
 	char token[24];
-	json_t *object = json_object();
 
 	snprintf(token, sizeof(token), "%" PRIu64, lock->token);
+	set(object, "token", json_string(token));
+}
+
+static json_t *lock_json(const struct survey *s, const struct surveyed *lock)
+{
+	json_t *object = json_object();
+
 	set_text(&object, "name", "name_hex", lock->name);
 	set_who(&object, lock);
 	set(&object, "left", seconds(lock->left_ns));
 	set(&object, "left_of", json_string(lock->flags & SURVEYED_TTL ? "ttl" : "lease"));
-	set(&object, "token", json_string(token));
+	set_token(&object, lock);
 	set(&object, "waiters", json_integer((json_int_t)survey_waiting_for(s, lock)));
 	set(&object, "inode", json_integer((json_int_t)lock->ino));
 	set(&object, "removed", json_boolean(lock->flags & SURVEYED_REMOVED));
@@ -79,6 +87,34 @@ static json_t *waiter_json(const struct surveyed *waiter, size_t place)
 	set_who(&object, waiter);
 	set(&object, "inode", json_integer((json_int_t)waiter->ino));
 	return object;
+}
+
+static json_t *event_json(const char *event, const struct surveyed *what)
+{
+	json_t *object = json_object();
+
+	set(&object, "event", json_string(event));
+	set_text(&object, "name", "name_hex", what->name);
+	set_who(&object, what);
+	if (what->token)
+		set_token(&object, what);
+	set(&object, "inode", json_integer((json_int_t)what->ino));
+	if (what->token)
+		set(&object, "removed", json_boolean(what->flags & SURVEYED_REMOVED));
+	return object;
+}
+
+char *survey_event(const char *event, const struct surveyed *what)
+{
+	json_t *object = event_json(event, what);
+	char *text = object ? json_dumps(object, JSON_TEXT_FLAGS) : NULL;
+	char *line = text ? malloc(strlen(text) + 2) : NULL;
+
+	if (line)
+		strcat(strcpy(line, text), "\n");
+	free(text);
+	json_decref(object);
+	return line;
 }
 
 static int write_object(json_t *object, bool first, FILE *to)

@@ -16,6 +16,7 @@ static const char *const names[XATTR_END] = {
 	[XATTR_TOKEN] = "user.dlock.token",	[XATTR_HOLDER] = "user.dlock.holder",
 	[XATTR_MODE] = "user.dlock.mode",	[XATTR_WAITERS] = "user.dlock.waiters",
 	[XATTR_EXPIRES] = "user.dlock.expires", [XATTR_TTL] = "user.dlock.ttl",
+	[XATTR_BIND] = XATTR_BIND_NAME,
 };
 
 enum xattr xattr_find(const char *name)
@@ -135,6 +136,8 @@ size_t xattr_text(enum xattr xattr, const struct message *info, char out[XATTR_T
 		break;
 	case XATTR_TTL:
 		add_ttl(&t, info);
+		break;
+	case XATTR_BIND:
 		break;
 	case XATTR_END:
 		assert(xattr != XATTR_END);

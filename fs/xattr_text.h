@@ -9,6 +9,7 @@
  *	waiters  decimal
  *	expires  SECONDS WHAT; WHAT is lease, ttl or idle
  *	ttl      seconds
+ *	bind     node or session; only the node that holds the name knows (bind.h)
  *
  * Bytes of a node's or command's name that are not printable ASCII, spaces and backslashes stand as
  * \ooo, so that a line always splits into its words.
@@ -24,9 +25,12 @@ enum xattr {
 	XATTR_MODE,
 	XATTR_WAITERS,
 	XATTR_EXPIRES,
-	XATTR_TTL, /* the only one that can be set */
-	XATTR_END, /* none of them */
+	XATTR_TTL,  /* can be set */
+	XATTR_BIND, /* can be set; it has no text here, and is in no list */
+	XATTR_END,  /* none of them */
 };
+
+#define XATTR_BIND_NAME "user.dlock.bind"
 
 /* An escaped byte takes 4; two decimal numbers, three spaces and a newline 25 at most. */
 #define XATTR_LINE_MAX (4 * (NODE_ID_MAX_BYTES + COMMAND_MAX_BYTES) + 25)

@@ -66,13 +66,36 @@ void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	ask_info(req, ino, XATTR_END, size);
 }
 
+/* The list, or what the attribute says; the length. */
+static size_t put_text(struct fs *fs, const struct asked *a, const struct message *info, char *text)
+{
+	bool list = a->xattr == XATTR_END;
+	size_t len = list ? xattr_list(info, text) : xattr_text(a->xattr, info, text);
+	const char *bind = list || a->xattr == XATTR_BIND ? bind_text(fs, a->ino, info) : NULL;
+
+	if (!bind)
+		return len;
+	if (list) { /* with its NUL */
+		memcpy(text + len, XATTR_BIND_NAME, sizeof(XATTR_BIND_NAME));
+		return len + sizeof(XATTR_BIND_NAME);
+	}
+	return len + (size_t)(stpcpy(text + len, bind) - text - len);
+}
+
 /* Size 0 asks how long the answer is. */
 void fs_answer_info(const struct asked *a, const struct message *info)
 {
+	struct fs *fs = fuse_req_userdata(a->req);
 	char text[XATTR_TEXT_MAX];
 	bool list = a->xattr == XATTR_END;
-	size_t len = list ? xattr_list(info, text) : xattr_text(a->xattr, info, text);
+	size_t len;
 
+	if (a->setxattr) {
+		fuse_reply_err(a->req,
+			       bind_set(fs, a->ino, info, fuse_req_ctx(a->req)->uid, a->bind_to));
+		return;
+	}
+	len = put_text(fs, a, info, text);
 	if (!len && !list)
 		fuse_reply_err(a->req, ENODATA);
 	else if (!a->size)
@@ -103,6 +126,33 @@ static void ask_ttl(fuse_req_t req, fuse_ino_t ino, int64_t ttl_ns, uint32_t fla
 	fs_ask_as(a, &m);
 }
 
+/* Who may, and which names of the file are held here, shows when the master has answered. */
+static void ask_bind(fuse_req_t req, fuse_ino_t ino, enum bind_to to)
+{
+	struct message m = {.kind = MESSAGE_GETINFO, .ino = ino};
+	struct asked *a = fs_asked_new(req, NULL);
+
+	if (!a)
+		return;
+	a->xattr = XATTR_BIND;
+	a->setxattr = true;
+	a->bind_to = to;
+	fs_ask_as(a, &m);
+}
+
+/* It is there whenever it can be set, so that it cannot be created. */
+static void set_bind(fuse_req_t req, fuse_ino_t ino, const char *value, size_t size, int flags)
+{
+	enum bind_to to;
+
+	if (!bind_parse(value, size, &to))
+		fuse_reply_err(req, EINVAL);
+	else if (flags & XATTR_CREATE)
+		fuse_reply_err(req, EEXIST);
+	else
+		ask_bind(req, ino, to);
+}
+
 void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 		 int flags)
 {
@@ -115,6 +165,8 @@ void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 		fuse_reply_err(req, EPERM);
 	else if (xattr == XATTR_END)
 		fuse_reply_err(req, EOPNOTSUPP);
+	else if (xattr == XATTR_BIND)
+		set_bind(req, ino, value, size, flags);
 	else if (xattr != XATTR_TTL)
 		fuse_reply_err(req, EPERM);
 	else if (!xattr_parse_ttl(value, size, &ttl_ns))
@@ -133,6 +185,8 @@ void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 		return;
 	if (xattr == XATTR_TTL)
 		ask_ttl(req, ino, 0, TTL_REPLACE);
+	else if (xattr == XATTR_BIND)
+		ask_bind(req, ino, BIND_DEFAULT);
 	else if (xattr != XATTR_END || is_locks(name))
 		fuse_reply_err(req, EPERM);
 	else

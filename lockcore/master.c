@@ -35,6 +35,7 @@ void master_forget_epoch(struct master *m)
 	struct session *s, *next;
 
 	vouch_free_all(m);
+	break_free_all(m);
 	HASH_ITER (hh, m->sessions, s, next)
 		session_free(m, s);
 	table_free(m->table);
@@ -63,6 +64,27 @@ void master_free(struct master *m)
 bool master_leads(const struct master *m)
 {
 	return m->state == MASTER_GRACE || m->state == MASTER_SERVING;
+}
+
+enum master_role master_role(const struct master *m, uint64_t *epoch)
+{
+	*epoch = m->cell.epoch;
+	switch (m->state) {
+	case MASTER_LEFT:
+	case MASTER_LEAVING:
+		return MASTER_ROLE_ENDS;
+	case MASTER_READING:
+		return m->seen_ns ? MASTER_ROLE_STANDS_BY : MASTER_ROLE_WAITS;
+	case MASTER_TAKING:
+		return MASTER_ROLE_WAITS; /* for the store's word whether it may */
+	case MASTER_LOADING:
+	case MASTER_GRACE:
+		return MASTER_ROLE_RESTORES;
+	case MASTER_SERVING:
+		return MASTER_ROLE_LEADS;
+	}
+	assert(false);
+	return MASTER_ROLE_ENDS;
 }
 
 bool master_is_serving(const struct master *m)

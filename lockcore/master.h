@@ -54,9 +54,9 @@
 #define MASTER_STORE_RETRY_NS (200 * NS_PER_MS) /* after an operation of unknown outcome */
 
 /* One SWAP acknowledges all renewals that came before it was sent; this is how far SWAPs are apart
- * at least, so that many nodes cost the store no more than few: at most half a second, a 16th of a
- * short lease. */
-#define MASTER_SWAP_GAP_MAX_NS (NS_PER_SEC / 2)
+ * at least, so that many nodes cost the store no more than few, fewer than two writes a second; a
+ * 16th of a short lease. */
+#define MASTER_SWAP_GAP_MAX_NS (550 * NS_PER_MS)
 #define MASTER_SWAP_GAP_SHARE  16
 /* And in grace, which ends the sooner. */
 #define MASTER_SWAP_GAP_GRACE_NS (20 * NS_PER_MS)
@@ -71,8 +71,12 @@
 /* Sessions of an epoch whose DELETE was of unknown outcome first; with more, a new epoch settles
  * them all. */
 #define MASTER_DOUBTED_MAX 64
-#define MASTER_REPLIES_MAX 256 /* answers to HELLO and BYE not yet drained; more are dropped */
-#define MASTER_EVENTS_MAX  64  /* not yet drained; the oldest give way */
+/* Of a session that has more than this unacknowledged, what changes is not told to who watches there:
+ * some thousand changes. */
+#define MASTER_FEED_MAX_BYTES (UINT64_C(4) << 20)
+#define MASTER_BREAKS_MAX     1024 /* acquisitions being broken; a request for more gets NO_MEMORY */
+#define MASTER_REPLIES_MAX    256  /* answers to HELLO and BYE not yet drained; more are dropped */
+#define MASTER_EVENTS_MAX     64   /* not yet drained; the oldest give way */
 
 struct master;
 
@@ -119,6 +123,7 @@ enum master_event_kind {
 	MASTER_EVENT_TAKEN,	/* node: refused, its id has a live session */
 	MASTER_EVENT_RECLAIM_REFUSED, /* node: it claimed what it cannot have; text */
 	MASTER_EVENT_UNHEARD,	      /* node: it acknowledges nothing, and is ended */
+	MASTER_EVENT_STANDS_BY,	      /* another master leads; count: its epoch */
 	MASTER_EVENT_STRANGER,	      /* peer sent requests for a session that is unknown */
 };
 
@@ -135,6 +140,17 @@ bool master_next_event(struct master *m, struct master_event *out);
 
 /* ---- Looking ---- */
 
+/* What it is to the cluster, for people. */
+enum master_role {
+	MASTER_ROLE_WAITS,     /* it has not learned yet who leads: for the store */
+	MASTER_ROLE_STANDS_BY, /* another master leads, or did until just now */
+	MASTER_ROLE_RESTORES,  /* it has taken over, and nodes reclaim what they hold */
+	MASTER_ROLE_LEADS,
+	MASTER_ROLE_ENDS,
+};
+
+/* *epoch: the leader's, which may be this master. */
+enum master_role master_role(const struct master *m, uint64_t *epoch);
 bool master_is_serving(const struct master *m);
 uint64_t master_epoch(const struct master *m); /* 0: does not lead */
 /* NULL while it does not lead; for tests and figures. */

@@ -235,6 +235,15 @@ static void take_over(struct master *m)
 	m->look_at_ns = MOMENT_NEVER;
 }
 
+/* Once for each leader: people want to know, and whoever restarts one master after the other. */
+static void tell_stands_by(struct master *m)
+{
+	if (!m->cell.instance || m->stands_by_epoch == m->cell.epoch)
+		return;
+	m->stands_by_epoch = m->cell.epoch;
+	master_tell(m, MASTER_EVENT_STANDS_BY, NULL, m->cell.epoch, NULL);
+}
+
 void cell_read(struct master *m, const struct engine_cell *cell, struct moment now)
 {
 	if (m->state != MASTER_READING)
@@ -248,9 +257,12 @@ void cell_read(struct master *m, const struct engine_cell *cell, struct moment n
 		m->store_old = true;
 	else if (cell->epoch > m->epoch_floor)
 		m->store_old = false; /* another master has seen to it */
-	if (may_take(m, now))
+	if (may_take(m, now)) {
 		take_over(m);
-	else if (wants_to_ask(m, now))
+		return;
+	}
+	tell_stands_by(m);
+	if (wants_to_ask(m, now))
 		ask(m, now);
 }
 

@@ -303,6 +303,16 @@ static void exec_write(struct master *m, struct session *s, const struct message
 	reply_changed(m, s, msg, &r, status);
 }
 
+static void exec_let_go(struct master *m, struct session *s, const struct message *msg,
+			struct moment now)
+{
+	struct message r = {0};
+	enum status status = table_let_go(m->table, msg->parent, msg->name, s->instance,
+					  msg->target, now, &r.attr);
+
+	reply_changed(m, s, msg, &r, status);
+}
+
 static void exec_unlink(struct master *m, struct session *s, const struct message *msg,
 			struct moment now)
 {
@@ -318,7 +328,10 @@ static void exec_unlink(struct master *m, struct session *s, const struct messag
 		if (status == STATUS_OK)
 			lost_name(m, s, &r.attr, &r);
 	}
-	reply(m, s, msg, &r, status);
+	if (status == STATUS_NOT_EMPTY && msg->target && (msg->flags & UNLINK_LET_GO))
+		exec_let_go(m, s, msg, now);
+	else
+		reply(m, s, msg, &r, status);
 }
 
 static void exec_readdir(struct master *m, struct session *s, const struct message *msg)
@@ -444,6 +457,14 @@ static void exec_cancel(struct master *m, struct session *s, const struct messag
 		session_push(m, s, &r);
 }
 
+static void exec_watch(struct master *m, struct session *s, const struct message *msg)
+{
+	struct message r = {0};
+
+	feed_watch(m, s, (msg->flags & WATCH_CHANGES) != 0);
+	reply(m, s, msg, &r, STATUS_OK);
+}
+
 void exec_request(struct master *m, struct session *s, const struct message *msg, struct moment now)
 {
 	m->clock++;
@@ -471,7 +492,9 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 		exec_write(m, s, msg, now);
 		break;
 	case MESSAGE_UNLINK:
+		table_breaks(m->table, (msg->flags & BROKEN) != 0);
 		exec_unlink(m, s, msg, now);
+		table_breaks(m->table, false);
 		break;
 	case MESSAGE_MKDIR:
 	case MESSAGE_SYMLINK:
@@ -492,6 +515,15 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 	case MESSAGE_GETINFO:
 		exec_getinfo(m, s, msg, now);
 		break;
+	case MESSAGE_WATCH:
+		exec_watch(m, s, msg);
+		break;
+	case MESSAGE_BREAK:
+		break_request(m, s, msg, now);
+		break;
+	case MESSAGE_REVOKED:
+		break_revoked(m, s, msg);
+		break;
 	case MESSAGE_SURVEY:
 		exec_survey(m, s, msg, now);
 		break;
@@ -502,7 +534,9 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 		exec_testlock(m, s, msg);
 		break;
 	case MESSAGE_CLOSE:
+		table_breaks(m->table, (msg->flags & BROKEN) != 0);
 		table_close(m->table, s->instance, msg->handle, now);
+		table_breaks(m->table, false);
 		break;
 	case MESSAGE_CANCEL:
 		exec_cancel(m, s, msg);
@@ -532,4 +566,5 @@ void exec_drain(struct master *m)
 	while (table_next_gone(m->table, &ino))
 		vouch_gone(m, ino);
 	seen_drain(m);
+	feed_drain(m);
 }

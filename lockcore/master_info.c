@@ -47,6 +47,8 @@ enum status info_get(struct master *m, const struct session *s, const struct mes
 	enum status status = table_info(m->table, msg->ino, s->instance, msg->pid, info);
 	int64_t end_ns;
 
+	if (status == STATUS_OK)
+		status = table_getattr(m->table, msg->ino, &r->attr);
 	if (status != STATUS_OK)
 		return status;
 	name_nodes(m, info);

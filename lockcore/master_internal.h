@@ -8,6 +8,8 @@
  *	master_send.c     packets
  *	master_grace.c    reclaim and the end of grace
  *	master_exec.c     requests to the table and back
+ *	master_feed.c     who is told what becomes of acquisitions
+ *	master_break.c    acquisitions that are taken away from their holders
  *	master_info.c     who holds a file, and for how long
  *	master_vouch.c    which session vouches for which file
  *	master_survey.c   all locks of the cluster, a page at a time
@@ -87,7 +89,10 @@ struct session {
 	struct pending *pendings;
 	struct vouch *vouches;	   /* it vouches for these files */
 	struct witness *witnesses; /* and has older records of these */
-	bool ready;		   /* in master.ready */
+	bool watches;		   /* in master.watchers */
+	uint64_t missed;	   /* changes, not told */
+	struct session *watch_prev, *watch_next;
+	bool ready; /* in master.ready */
 	struct session *ready_prev, *ready_next;
 };
 
@@ -106,6 +111,7 @@ struct reply {
 };
 
 struct vouch;
+struct breaking;
 
 struct master {
 	struct master_config config;
@@ -124,6 +130,7 @@ struct master {
 	int64_t asked_ns;		  /* when it asked the leader for the lead */
 	int64_t heard_ns;		  /* leading: when a node was heard last */
 	bool giving_up;			  /* a SWAP to nobody is under way, or wanted */
+	uint64_t stands_by_epoch;	  /* which of it was told last */
 	int64_t yielded_until_ns;	  /* it gave way to another: not to be taken back at once */
 	int64_t leave_end_ns;		  /* LEAVING: not longer than that */
 	bool doomed;			  /* no memory for what must be told: step down */
@@ -142,11 +149,14 @@ struct master {
 	struct session *sessions;
 	struct session *nodes;
 	struct session *ready;
+	struct session *watchers;
 	size_t unreclaimed; /* sessions that grace waits for */
 	struct deadlines expiries;
 	struct deadlines wakes;
 	struct table *table;
 	struct vouch *vouches;
+	struct breaking *breaks; /* the oldest first */
+	size_t break_count;
 
 	struct reply replies[MASTER_REPLIES_MAX];
 	size_t reply_first, reply_count;
@@ -212,6 +222,23 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 struct table_want exec_want(const struct session *s, const struct message *msg);
 /* Tells those whom a step on the table concerns. */
 void exec_drain(struct master *m);
+
+/* master_feed.c */
+/* The session is to be told of changes, or not any more. */
+void feed_watch(struct master *m, struct session *s, bool on);
+void feed_drain(struct master *m);
+/* The session has acknowledged something: time to tell it what it missed? */
+void feed_acked(struct master *m, struct session *s);
+
+/* master_break.c */
+/* The request is answered when the acquisition is gone. */
+void break_request(struct master *m, struct session *s, const struct message *msg,
+		   struct moment now);
+/* A node says that nobody there acts under the token any more, and has released it. */
+void break_revoked(struct master *m, struct session *s, const struct message *msg);
+/* The session is freed: it holds nothing and asks for nothing any more. */
+void break_session_gone(struct master *m, const struct session *s);
+void break_free_all(struct master *m);
 
 /* master_info.c */
 /* The answer to GETINFO, in *r, which borrows from *info. */

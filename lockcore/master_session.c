@@ -67,6 +67,8 @@ void session_free(struct master *m, struct session *s)
 	struct message *msg, *next;
 
 	vouch_session_gone(m, s);
+	break_session_gone(m, s);
+	feed_watch(m, s, false);
 	if (s->ready)
 		DL_DELETE2(m->ready, s, ready_prev, ready_next);
 	HASH_DEL(m->sessions, s);
@@ -429,6 +431,7 @@ static void take_ordered(struct master *m, uint32_t peer, struct packet *p, stru
 	s->peer = peer;
 	m->heard_ns = now.boot_ns;
 	vouch_acked(m, s);
+	feed_acked(m, s);
 	/* What came before may have failed for want of memory: nothing is judged by it. */
 	for (size_t i = 0; i < p->count && m->epoch == epoch && session_is_alive(s) && !m->doomed;
 	     i++)

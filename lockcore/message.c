@@ -6,7 +6,7 @@
 #include "lockcore/message.h"
 
 /* An upper bound of a message's fixed-size fields in the wire's encoding, tags included. */
-#define FIXED_FIELDS_BOUND 576
+#define FIXED_FIELDS_BOUND 579
 /* The same of one directory entry, without its name. */
 #define ENTRY_FIELDS_BOUND 32
 /* And of one link. */
@@ -169,10 +169,11 @@ const char *message_kind_name(enum message_kind kind)
 		"LOOKUP",	"GETATTR",	"SETATTR",	"CREATE",	"OPEN",
 		"READ",		"WRITE",	"UNLINK",	"MKDIR",	"SYMLINK",
 		"LINK",		"RENAME",	"READDIR",	"STATFS",	"GETINFO",
-		"SURVEY",	"LOCK",		"TESTLOCK",	"CLOSE",	"CANCEL",
-		"RECLAIM_FILE", "RECLAIM_GONE", "RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT",
-		"RECLAIM_TIME", "RECLAIM_DONE", "REPLY",	"QUEUED",	"VOUCH",
-		"FORGET",	"UNSEEN",	"APPEARED",	"SEEN",
+		"BREAK",	"WATCH",	"SURVEY",	"LOCK",		"TESTLOCK",
+		"CLOSE",	"CANCEL",	"REVOKED",	"RECLAIM_FILE", "RECLAIM_GONE",
+		"RECLAIM_OPEN", "RECLAIM_LOCK", "RECLAIM_WAIT", "RECLAIM_TIME", "RECLAIM_DONE",
+		"REPLY",	"QUEUED",	"VOUCH",	"FORGET",	"UNSEEN",
+		"APPEARED",	"REVOKE",	"CHANGE",	"SEEN",
 	};
 
 	_Static_assert(sizeof(session) / sizeof(*session) == MESSAGE_LAST_SESSION + 1, "kinds");

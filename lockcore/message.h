@@ -104,7 +104,8 @@ enum message_kind {
 	MESSAGE_WRITE,	 /* ino, start (offset), flags (OPEN_APPEND, OPEN_UNPRIVILEGED),
 			    data, version */
 	/* parent, name; flags: UNLINK_DIR for rmdir; token: the highest the node knew at the first
-	   try; target: 0, or only if made by this req (undo); known, uid (who asks), flags: KNOWN_ANY */
+	   try; target: 0, or only if made by this req (undo; flags: UNLINK_LET_GO); known, uid (who
+	   asks), flags: KNOWN_ANY */
 	MESSAGE_UNLINK,
 	MESSAGE_MKDIR,	 /* parent, name, mode, uid, gid, pid, command, ttl_ns */
 	MESSAGE_SYMLINK, /* the same, data: what it points to */
@@ -115,6 +116,8 @@ enum message_kind {
 	MESSAGE_READDIR, /* ino, start (cookie to go on after) */
 	MESSAGE_STATFS,
 	MESSAGE_GETINFO, /* ino, pid (who asks): who holds the file, and for how long? */
+	MESSAGE_BREAK,	 /* token, uid (who asks): take this acquisition away from its holder */
+	MESSAGE_WATCH, /* flags (WATCH_CHANGES or 0): tell of all acquisitions from now on, or no more */
 	/* ino, or 0: all locks, held names and waiters of the file, or of the cluster; start, target,
 	   ticket: where to go on, as the reply to the page before said, or 0 */
 	MESSAGE_SURVEY,
@@ -124,6 +127,9 @@ enum message_kind {
 	/* One-way: no reply. */
 	MESSAGE_CLOSE,	/* handle: the open is over, and every lock taken through it */
 	MESSAGE_CANCEL, /* target (req): no longer waits */
+	/* token: nobody here acts under it any more, and what had to be released for that has been,
+	   in messages before this one; or nobody has it (any more) */
+	MESSAGE_REVOKED,
 	/* Reclaim, one-way (protocol rules 5 to 7). */
 	MESSAGE_RECLAIM_FILE, /* attr, links, data, flags (RECORD_*) */
 	MESSAGE_RECLAIM_GONE, /* ino, version: removed, whatever others may say */
@@ -137,10 +143,10 @@ enum message_kind {
 	/* master to node */
 	MESSAGE_REPLY,	  /* req, status, and by request: attr, start, token (of the lock, or of the
 			  name looked up), age_ns, data, entries, lock, pid, parent, links; flags
-			  (REPLY_*). GETINFO: holders (the newest first), token, lock (mode), length
-			  (waiting requests), keeper, lease_ns (how long that keeps the name), ttl_ns.
-			  SURVEY: surveyed; start, target, ticket (to go on), epoch (cursors mean
-			  nothing in another), REPLY_END */
+			  (REPLY_*). GETINFO: attr, holders (the newest first), token, lock (mode),
+			  length (waiting requests), keeper, lease_ns (how long that keeps the name),
+			  ttl_ns. SURVEY: surveyed; start, target, ticket (to go on), epoch (cursors
+			  mean nothing in another), REPLY_END */
 	MESSAGE_QUEUED,	  /* req, ticket: the lock request waits; its REPLY comes later */
 	MESSAGE_VOUCH,	  /* as RECLAIM_FILE: keep this record from now on */
 	MESSAGE_FORGET,	  /* ino: the file is gone everywhere, drop its record */
@@ -148,6 +154,10 @@ enum message_kind {
 			     name that the session has seen is gone, by no request of its own */
 	MESSAGE_APPEARED, /* parent, name, attr: a name made by another, in a directory that the
 			     session has seen; for who said SEEN with WATCH_ALL */
+	MESSAGE_REVOKE, /* token, ino, handle (of a lock): it is being broken; REVOKED is awaited */
+	/* change, surveyed (one: of whom; its age is 0, of a wait it has no token); MISSED: length (how
+	   many). For who said WATCH */
+	MESSAGE_CHANGE,
 	/*
 	 * Node to master, one-way, at any time. parent, name, ino: seen in an earlier epoch or
 	 * session; if the name is not, or no longer, that file's, UNSEEN follows. Without a name:
@@ -181,6 +191,11 @@ enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 #define UNLINK_DIR     0x1000u	/* rmdir(2) */
 #define MOVE_NOREPLACE 0x2000u	/* RENAME: the new name must be free */
 /*
+ * UNLINK with a target: a directory with names in it is no longer held instead, and goes when it is
+ * empty, as at the end of its holder's session. The reply is that of a change then (REPLY_LINKS).
+ */
+#define UNLINK_LET_GO 0x400000u
+/*
  * UNLINK, RENAME: `known` or `known2` is not what the asker insists on. Whatever the name stands for
  * may lose it, if the sticky bit lets uid take it away.
  */
@@ -188,6 +203,10 @@ enum lock_mode { LOCK_NONE = 0, LOCK_SHARED = 1, LOCK_EXCLUSIVE = 2 };
 #define RECORD_VOUCHED 0x800u	/* the sender keeps the record until it hears FORGET */
 #define TTL_CREATE     0x20000u /* SETATTR of a ttl: there must be none (XATTR_CREATE) */
 #define TTL_REPLACE    0x40000u /* there must be one (XATTR_REPLACE, and its removal) */
+/* CLOSE, UNLINK: the holder gives it up because it is broken, and not of its own accord. With UNLINK
+ * a directory that is not empty is no longer held, and stays until it is. */
+#define BROKEN	      0x200000u
+#define WATCH_CHANGES 0x400000u /* WATCH: on */
 
 /* message.set: what SETATTR sets (setattr's valid mask of FUSE, without its numbers). */
 #define SET_MODE      0x01u
@@ -290,6 +309,19 @@ enum keeper {
 	KEEPER_MAX = KEEPER_IDLE,
 };
 
+/* What became of an acquisition, or of a wait for one. */
+enum change_kind {
+	CHANGE_NONE = 0,
+	CHANGE_GRANTED,	 /* a lock is granted, or a held name is made */
+	CHANGE_RELEASED, /* given back, or the name removed by whomever */
+	CHANGE_EXPIRED,	 /* ended by its time-to-live, or with its session */
+	CHANGE_BROKEN,	 /* taken away from its holder */
+	CHANGE_WAITS,	 /* a request begins to wait */
+	CHANGE_GAVE_UP,	 /* a wait has ended without the lock */
+	CHANGE_MISSED,	 /* some of these were not told */
+	CHANGE_MAX = CHANGE_MISSED,
+};
+
 /* The names of a file, kept: one allocation, for free(). */
 struct names {
 	size_t count;
@@ -349,8 +381,9 @@ struct message {
 	enum lock_mode lock_mode;
 	bool resume; /* HELLO: this instance believes in a session */
 	enum keeper keeper;
-	int64_t since_ns;		     /* RECLAIM_TIME: wall clock, ns since 1970 */
-	int64_t age_ns;			     /* of a lock, or of a wait; not negative */
+	int64_t since_ns; /* RECLAIM_TIME: wall clock, ns since 1970 */
+	int64_t age_ns;	  /* of a lock, or of a wait; not negative */
+	enum change_kind change;
 	char command[COMMAND_MAX_BYTES + 1]; /* of the process; any bytes but NUL */
 	struct attr attr;
 	const char *name;  /* NUL-terminated, at most NAME_MAX_BYTES; NULL: none */

@@ -25,6 +25,7 @@ struct node *node_new(const struct node_config *config, struct moment now)
 	n->state = NODE_JOINING;
 	n->instance = config->instance_base ? config->instance_base : 1;
 	n->hello_at_ns = now.boot_ns;
+	n->hello_rest_ns = NODE_HELLO_REST_NS;
 	for (size_t i = 0; i < NODE_MASTERS_MAX; i++)
 		n->links[i].silent_at_ns =
 			i < config->masters ? now.boot_ns + NODE_SILENT_NS : MOMENT_NEVER;
@@ -38,6 +39,8 @@ void node_free(struct node *n)
 		return;
 	node_calls_free(n);
 	kept_free(n);
+	revokes_free(n);
+	changes_free(n);
 	times_free(n);
 	sight_free(n);
 	channel_deinit(&n->channel);
@@ -110,6 +113,7 @@ void node_lapse(struct node *n, struct moment now)
 	event.held = kept_lapse(n, n->config.fence);
 	times_free(n);
 	n->fence = n->lost ? NODE_FENCE_LOST : NODE_FENCE_NONE;
+	revokes_free(n);
 	n->state = NODE_JOINING;
 	n->last_instance = n->instance++;
 	n->said_hello = false;
@@ -151,6 +155,7 @@ static void believe(struct node *n, int64_t stamp_ns, struct moment now)
 		n->belief_ns = from + n->lease_ns;
 	n->doubt_at_ns = MOMENT_NEVER;
 	n->hello_at_ns = MOMENT_NEVER;
+	n->hello_rest_ns = NODE_HELLO_REST_NS;
 }
 
 /* A master of a new epoch knows nothing but the registry: tell it what we keep, then ask again. */
@@ -168,11 +173,13 @@ static void begin_epoch(struct node *n, uint64_t epoch, struct moment now)
 	if (resumed)
 		times_reclaim(n);
 	sight_begin(n);
+	changes_begin(n);
 	node_calls_start(n);
 	node_tell(n, (struct node_event){
 			     .kind = resumed ? NODE_EVENT_RESUMED : NODE_EVENT_OPENED,
 			     .lease_ns = n->lease_ns,
 			     .epoch = epoch,
+			     .master = n->master,
 		     });
 }
 
@@ -229,7 +236,8 @@ static void on_farewell(struct node *n, const struct message *m)
 	}
 }
 
-/* The next is asked at once, so that a leader is found in one round; then all get some rest. */
+/* The next is asked at once, so that a leader is found in one round; then all get some rest, little
+ * at first: where a leader hands over, the next one leads within milliseconds. */
 static void on_not_me(struct node *n, struct moment now)
 {
 	size_t ups = 0;
@@ -241,7 +249,8 @@ static void on_not_me(struct node *n, struct moment now)
 	n->hello_at_ns = now.boot_ns;
 	if (++n->hello_refused >= ups) {
 		n->hello_refused = 0;
-		n->hello_at_ns += NODE_HELLO_NS;
+		n->hello_at_ns += n->hello_rest_ns;
+		n->hello_rest_ns = earlier(n->hello_rest_ns * 2, NODE_HELLO_NS);
 	}
 	n->hello_asks = false;
 }
@@ -308,6 +317,12 @@ static void on_ordered(struct node *n, struct message **slot, struct moment now)
 	case MESSAGE_APPEARED:
 		sight_appeared(n, m);
 		break;
+	case MESSAGE_CHANGE:
+		changes_take(n, slot);
+		break;
+	case MESSAGE_REVOKE:
+		revoke_begin(n, m, now);
+		break;
 	default:
 		break;
 	}
@@ -349,8 +364,13 @@ void node_receive(struct node *n, size_t master, struct packet *p, struct moment
  * 14). */
 static void check_doubt(struct node *n, struct moment now)
 {
-	if (n->state != NODE_OPEN || now.boot_ns < n->doubt_at_ns)
-		return;
+	if (n->state == NODE_OPEN && now.boot_ns >= n->doubt_at_ns)
+		node_doubt(n, now);
+}
+
+void node_doubt(struct node *n, struct moment now)
+{
+	assert(n->state == NODE_OPEN);
 	n->hello_to = n->master + 1;
 	n->hello_at_ns = now.boot_ns;
 	n->doubt_at_ns = MOMENT_NEVER;
@@ -364,6 +384,7 @@ void node_tick(struct node *n, struct moment now)
 	links_check_silence(n, now);
 	channel_tick(&n->channel, now);
 	node_calls_tick(n, now);
+	revokes_tick(n, now);
 	if (n->state == NODE_LEAVING && now.boot_ns >= n->leave_at_ns) {
 		n->state = NODE_LEFT;
 		node_tell(n, (struct node_event){.kind = NODE_EVENT_LEFT});
@@ -382,6 +403,7 @@ int64_t node_deadline(const struct node *n)
 		return at;
 	if (n->state == NODE_OPEN)
 		at = earlier(earlier(at, fence_deadline(n)), earlier(n->belief_ns, n->doubt_at_ns));
+	at = earlier(at, revokes_deadline(n));
 	if (n->fence != NODE_FENCE_LOST && node_link_up(n, 0, &any))
 		at = earlier(at, n->hello_at_ns);
 	if (n->state == NODE_OPEN && n->links[n->master].up)
@@ -398,6 +420,7 @@ void node_leave(struct node *n, struct moment now)
 		return;
 	if (n->state == NODE_OPEN) {
 		kept_lapse(n, false);
+		revokes_free(n);
 		n->fence = NODE_FENCE_NONE;
 		channel_deinit(&n->channel);
 		patience = NODE_LEAVE_NS;

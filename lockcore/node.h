@@ -11,6 +11,8 @@
  *	while (node_next_packet(n, now, &master, &packet)) …   to the transport
  *	while (node_next_event(n, &event)) …   to the log
  *	while ((notice = node_next_notice(n))) …   to whoever watches directories
+ *	while (node_next_change(n, &change)) …   to whoever watches acquisitions
+ *	while (node_next_revoke(n, &revoke)) …   stop who acts under it, then node_revoked
  *
  * The session, and who may believe what (protocol.md rules 11 to 15; TS is the lease):
  *
@@ -54,15 +56,19 @@
  */
 #define NODE_RANGES_MAX 4096
 
-/* How often a HELLO is repeated while nobody has answered it. */
-#define NODE_HELLO_NS (250 * NS_PER_MS)
+/* How often a HELLO is repeated while nobody has answered it; and how long all masters rest once
+ * each has said that it does not lead, doubled from the second to the first. */
+#define NODE_HELLO_NS	   (250 * NS_PER_MS)
+#define NODE_HELLO_REST_NS (30 * NS_PER_MS)
 
 /*
  * How long nothing at all may be heard on a link after a HELLO or a request, or after it went down,
  * before NODE_EVENT_SILENT (after a renewal it is the time of rule 14), and up to what this is
  * doubled while it goes on: masters that are only slow must not be given more work by it. A
  * transport that has connections does well to try a new one then, beside the old, and not to rely
- * on a try that goes on: both may be dead long before anybody says so.
+ * on a try that goes on: both may be dead long before anybody says so. If it is the session's master,
+ * the node also says HELLO to the others, so that a leader that hangs is not waited for until the
+ * next renewal, which with a long lease is far away.
  */
 #define NODE_SILENT_NS	   NS_PER_SEC
 #define NODE_SILENT_MAX_NS (8 * NS_PER_SEC)
@@ -151,9 +157,10 @@ bool node_next_answer(struct node *n, struct moment now, struct node_answer *out
 bool node_next_packet(struct node *n, struct moment now, size_t *master, struct packet *out);
 
 enum node_event_kind {
-	NODE_EVENT_OPENED,  /* a session began; lease_ns */
-	NODE_EVENT_RESUMED, /* a master that was restarted, or another one, has it now; epoch */
-	NODE_EVENT_LAPSED,  /* the lease is lost, and with it `held` names and locks (contract 6.1)
+	NODE_EVENT_OPENED, /* a session began; lease_ns, master */
+	/* A master that was restarted, or another one, has it now; epoch, master. */
+	NODE_EVENT_RESUMED,
+	NODE_EVENT_LAPSED, /* the lease is lost, and with it `held` names and locks (contract 6.1)
 			     */
 	/* The node id's earlier session must end first; lease_ns is its rest. own: it is the one
 	 * that this node itself has lost. */
@@ -251,6 +258,69 @@ struct node_held {
 
 /* Fills in up to max of them. Returns how many there are. */
 size_t node_held(const struct node *n, struct node_held *out, size_t max);
+
+/* ---- Giving names up before the session does ---- */
+
+/*
+ * The numbers of the calls (node_submit) that made the names of the file which this session holds,
+ * as far as its record knows: another node may have taken some of them away. Returns how many.
+ *
+ * An UNLINK with such a number as its target, the name's parent and name, and UNLINK_LET_GO gives the
+ * name up if it is still that one: STATUS_NO_ENTRY if not. It is nobody's request, so the kernel is
+ * told by a notice. Answered STATUS_NO_MASTER it is done still, unless the lease ends first.
+ */
+size_t node_held_names(struct node *n, uint64_t ino, uint64_t calls[LINKS_MAX]);
+/* ---- What becomes of acquisitions in the cluster, for who watches ---- */
+
+/*
+ * A MESSAGE_WATCH with WATCH_CHANGES, submitted as any request, begins it: whatever comes after its
+ * answer is told, in order. It goes on over masters and sessions, with CHANGE_MISSED wherever
+ * something may have been missed, until node_unwatch.
+ */
+#define NODE_CHANGES_MAX 4096 /* not yet drained; further ones are missed */
+
+struct node_change {
+	enum change_kind change;
+	uint64_t missed;	     /* CHANGE_MISSED: at least so many */
+	const struct surveyed *what; /* else: whose; the node's until the next call */
+};
+
+bool node_next_change(struct node *n, struct node_change *out);
+void node_unwatch(struct node *n, struct moment now);
+
+/* ---- An acquisition of this node is broken (contract 7) ---- */
+
+/*
+ * Who may believe what. As of the REVOKE from the master, before this is drained:
+ *
+ *  - the descriptors that the acquisition came through are as lost (node_handle_lapsed): a flock's
+ *    descriptor; of a range all that its owner took ranges of the file through; of a held name all
+ *    of this node's on the file. Calls on them that are under way are answered STATUS_LAPSED; what
+ *    changes a file may be done all the same, as after a signal.
+ *  - the node still believes, and so does the master: nobody else gets it, and a master that is
+ *    started anew is told of it as before. That gives the owner of the loop the time to stop who
+ *    acts under it.
+ *
+ * The node stops believing when node_revoked says that nobody acts under it any more; or when the
+ * holder has given it up (closed the descriptors, removed the name), or after this share of the
+ * lease, whichever comes first. Then it gives up what there is, and tells the master so, in this
+ * order. What was given up is never reclaimed. When the session ends before, all ends.
+ */
+#define NODE_REVOKE_SHARE 4
+
+struct node_revoke {
+	uint64_t token, ino;
+	enum holder_kind kind;
+	uint32_t pid;	  /* who acquired it, as the request said; 0: not known */
+	int64_t until_ns; /* CLOCK_BOOTTIME: when the node stops believing at the latest */
+};
+
+/* One that is not told yet. To be drained after the answers: one of them may be its grant. */
+bool node_next_revoke(struct node *n, struct node_revoke *out);
+/* Fine if it is over, for whatever reason. */
+void node_revoked(struct node *n, uint64_t token, struct moment now);
+/* Is it still waited for (by the node, to hear node_revoked)? */
+bool node_is_revoking(const struct node *n, uint64_t token);
 
 /* ---- Looking ---- */
 

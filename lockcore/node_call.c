@@ -193,7 +193,7 @@ bool node_handle_is_lost(struct node *n, uint64_t id)
 {
 	struct node_handle *h = id ? node_handle_find(n, id) : NULL;
 
-	return id && (!h || h->lapsed);
+	return id && (!h || h->lapsed || h->broken);
 }
 
 bool node_handle_lapsed(struct node *n, uint64_t handle, struct moment now)
@@ -241,6 +241,7 @@ uint64_t node_submit(struct node *n, const struct message *request, void *cookie
 
 	assert(request->kind >= MESSAGE_LOOKUP && request->kind <= MESSAGE_TESTLOCK);
 	node_check_belief(n, now);
+	changes_asked(n, request);
 	c = call_new(n, request, cookie);
 	if (!c)
 		return 0;
@@ -265,9 +266,12 @@ void node_queued(struct node *n, const struct message *m)
 {
 	struct call *c = find_call(n, m->req);
 
-	if (!c || c->settled || c->request->kind != MESSAGE_LOCK)
+	if (!c || c->settled)
 		return;
-	c->ticket = m->ticket;
+	if (c->request->kind == MESSAGE_LOCK)
+		c->ticket = m->ticket;
+	else if (c->request->kind != MESSAGE_BREAK || c->late == STATUS_INTERRUPTED)
+		return;
 	deadline_clear(&n->deadlines, &c->deadline); /* it waits as long as it has to */
 }
 

@@ -84,7 +84,7 @@ void node_calls_look_at_root(struct node *n)
 /* ---- Giving up ---- */
 
 /* Answers without waiting for the reply. */
-static void call_give_up(struct node *n, struct call *c, enum status status)
+void call_give_up(struct node *n, struct call *c, enum status status)
 {
 	struct call *next = c->next;
 

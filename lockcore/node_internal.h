@@ -10,6 +10,8 @@
  *	node_call.c  the programs' requests and their answers
  *	node_kept.c  what the session keeps: records of files, handles; what is reclaimed
  *	node_locks.c the locks among it
+ *	node_feed.c  what becomes of acquisitions in the cluster
+ *	node_revoke.c acquisitions that are broken
  *	node_fence.c when holders are to be stopped, and of what
  *	node_sight.c  the names that its programs have seen, and the notices of their end
  */
@@ -74,6 +76,7 @@ struct node_handle {
 	uint64_t ino;
 	uint32_t pid;
 	bool lapsed;
+	bool broken;			 /* what it stood for is being revoked */
 	struct attr attr;		 /* lapsed: as last known, for fstat */
 	struct kept *kept;		 /* NULL: lapsed */
 	struct node_handle *prev, *next; /* kept.handles, or node.lapsed */
@@ -116,6 +119,8 @@ struct master_link {
 	int64_t patience_ns;  /* the next time; 0: NODE_SILENT_NS */
 };
 
+struct revoke;
+
 struct node {
 	struct node_config config;
 	enum node_state state;
@@ -123,14 +128,15 @@ struct node {
 	uint64_t last_instance; /* the one that lapsed before this, for its BYE; 0: none */
 	uint64_t epoch;		/* of the channel; 0: none yet */
 	uint64_t highest_epoch;
-	uint64_t clock;	      /* the highest heard */
-	int64_t now_ns;	      /* CLOCK_BOOTTIME of the last input */
-	size_t master;	      /* the link of the session */
-	size_t hello_to;      /* the link to say HELLO to next */
-	bool hello_asks;      /* one has been said since "not me" was heard last */
-	size_t hello_refused; /* so many have said "not me" in this round */
-	bool said_hello;      /* some master may know the instance */
-	bool doomed;	      /* no memory for what must be sent: lapse at the next occasion */
+	uint64_t clock;	       /* the highest heard */
+	int64_t now_ns;	       /* CLOCK_BOOTTIME of the last input */
+	size_t master;	       /* the link of the session */
+	size_t hello_to;       /* the link to say HELLO to next */
+	bool hello_asks;       /* one has been said since "not me" was heard last */
+	size_t hello_refused;  /* so many have said "not me" in this round */
+	int64_t hello_rest_ns; /* once all have */
+	bool said_hello;       /* some master may know the instance */
+	bool doomed;	       /* no memory for what must be sent: lapse at the next occasion */
 	struct master_link links[NODE_MASTERS_MAX];
 
 	int64_t lease_ns;
@@ -159,6 +165,13 @@ struct node {
 	enum node_fence fence;
 	struct kept *lost; /* NODE_FENCE_LOST: names and locks that the last session held */
 
+	struct revoke *revokes; /* the oldest first */
+	bool watching;
+	struct message *changes; /* not drained; the oldest first */
+	struct message *change_lent;
+	size_t change_count;
+	uint64_t changes_missed; /* after those */
+
 	struct sight *sights, *dirs, *told, *untold;
 	struct attr root; /* as last known; ino 0: not yet */
 	struct node_notice *notices;
@@ -174,6 +187,8 @@ void node_push(struct node *n,
 	       const struct message *m); /* copies; without memory the session lapses */
 void node_lapse(struct node *n, struct moment now);
 void node_check_belief(struct node *n, struct moment now);
+/* OPEN, and the session's master may be dead: HELLO to the others, then to it (rule 14). */
+void node_doubt(struct node *n, struct moment now);
 
 void node_tell(struct node *n, struct node_event event);
 
@@ -216,6 +231,8 @@ void call_ask_to_cancel(struct node *n, struct call *c);
 bool node_handle_is_lost(struct node *n, uint64_t handle);
 
 /* node_giveup.c */
+/* Answers without waiting for the reply. */
+void call_give_up(struct node *n, struct call *c, enum status status);
 void node_calls_lapse(struct node *n);
 void node_calls_tick(struct node *n, struct moment now);
 /* A look at the root is answered from memory, if no master answers and it is known. */
@@ -249,6 +266,8 @@ void kept_trim(struct node *n, uint64_t ino);
 uint64_t kept_version(struct node *n, uint64_t ino);
 bool kept_add_handle(struct node *n, const struct message *request, const struct message *reply);
 void kept_close(struct node *n, struct node_handle *h);
+/* It is lost as if by a lapse, and with it the locks that were taken through it. */
+void kept_lose_handle(struct node *n, struct node_handle *h);
 void kept_reclaim(struct node *n);
 /* The session lapsed: handles stay, with their attributes; all else goes, or with remember what
  * was held to node.lost. Returns how many names and locks. */
@@ -263,6 +282,18 @@ void kept_free(struct node *n);
 /* node_fence.c */
 void fence_tick(struct node *n, struct moment now);
 int64_t fence_deadline(const struct node *n);
+
+/* node_feed.c */
+void changes_asked(struct node *n, const struct message *m); /* a request is submitted */
+void changes_begin(struct node *n);			     /* a session or an epoch begins */
+void changes_take(struct node *n, struct message **slot);    /* takes the slot if it keeps it */
+void changes_free(struct node *n);
+
+/* node_revoke.c */
+void revoke_begin(struct node *n, const struct message *m, struct moment now);
+void revokes_tick(struct node *n, struct moment now);
+int64_t revokes_deadline(const struct node *n);
+void revokes_free(struct node *n); /* the session is over */
 
 /* node_sight.c */
 /* What a reply says of names. */

@@ -241,6 +241,10 @@ void kept_apply(struct node *n, const struct message *request, const struct mess
 	case MESSAGE_RENAME:
 		apply_change(n, request, reply);
 		break;
+	case MESSAGE_UNLINK: /* of a directory that was let go, and not removed */
+		if (reply->flags & REPLY_LINKS)
+			apply_change(n, request, reply);
+		break;
 	case MESSAGE_LOCK:
 		kept_apply_lock(n, request, reply);
 		break;
@@ -320,6 +324,21 @@ void kept_close(struct node *n, struct node_handle *h)
 	free(h);
 }
 
+void kept_lose_handle(struct node *n, struct node_handle *h)
+{
+	struct kept *k = h->kept;
+
+	assert(!h->lapsed);
+	DL_DELETE(k->handles, h);
+	range_drop_handle(&k->locks[LOCK_FLOCK], 0, h->id);
+	range_drop_handle(&k->locks[LOCK_RANGE], 0, h->id);
+	h->attr = k->attr;
+	h->kept = NULL;
+	h->lapsed = true;
+	DL_APPEND(n->lapsed, h);
+	drop_unless_needed(n, k);
+}
+
 void node_close(struct node *n, uint64_t handle, struct moment now)
 {
 	struct message close = {.kind = MESSAGE_CLOSE, .handle = handle};
@@ -329,6 +348,7 @@ void node_close(struct node *n, uint64_t handle, struct moment now)
 	h = node_handle_find(n, handle);
 	if (!h)
 		return;
+	close.flags = h->broken ? BROKEN : 0;
 	if (!h->lapsed)
 		node_push(n, &close);
 	kept_close(n, h);
@@ -423,6 +443,17 @@ void kept_reclaim(struct node *n)
 size_t kept_names(const struct kept *k)
 {
 	return k->names && k->attr.nlink ? k->names->count : 0;
+}
+
+size_t node_held_names(struct node *n, uint64_t ino, uint64_t calls[LINKS_MAX])
+{
+	const struct kept *k = kept_find(n, ino);
+	size_t count = 0;
+
+	for (size_t i = 0; k && i < kept_names(k) && count < LINKS_MAX; i++)
+		if (k->names->links[i].holder == n->instance)
+			calls[count++] = k->names->links[i].maker_req;
+	return count;
 }
 
 size_t kept_held(const struct kept *k, uint64_t instance)

@@ -76,8 +76,12 @@ void links_check_silence(struct node *n, struct moment now)
 		/* On a link that is up, something has to be said again first. */
 		l->silent_at_ns = l->up ? MOMENT_NEVER : now.boot_ns + l->patience_ns;
 		node_tell(n, (struct node_event){.kind = NODE_EVENT_SILENT, .master = i});
-		if (n->state == NODE_OPEN && i == n->master)
-			node_calls_look_at_root(n);
+		if (n->state != NODE_OPEN || i != n->master)
+			continue;
+		node_calls_look_at_root(n);
+		/* With a long lease the next renewal would be missed much later. */
+		if (n->config.masters > 1)
+			node_doubt(n, now);
 	}
 }
 

@@ -26,8 +26,8 @@ bool request_only_looks(const struct message *m)
 {
 	return m->kind == MESSAGE_LOOKUP || m->kind == MESSAGE_GETATTR ||
 	       m->kind == MESSAGE_READDIR || m->kind == MESSAGE_STATFS ||
-	       m->kind == MESSAGE_GETINFO || m->kind == MESSAGE_SURVEY ||
-	       (m->kind == MESSAGE_OPEN && !(m->flags & OPEN_TRUNC));
+	       m->kind == MESSAGE_GETINFO || m->kind == MESSAGE_WATCH ||
+	       m->kind == MESSAGE_SURVEY || (m->kind == MESSAGE_OPEN && !(m->flags & OPEN_TRUNC));
 }
 
 /* Nobody can have seen that it was executed. */

@@ -253,7 +253,8 @@ static void refresh(struct node *n, const struct attr *attr)
 		s->attr = *attr;
 }
 
-/* By a request of this node: its kernel knows, unless the program was answered before. */
+/* By a request of this node: its kernel knows, unless the program was answered before, or there is
+ * none: what undoes another request is not the kernel's. */
 static void removed_by_us(struct node *n, uint64_t parent, const char *name,
 			  const struct message *reply, bool settled)
 {
@@ -311,7 +312,9 @@ void sight_reply(struct node *n, const struct message *request, const struct mes
 			see_by_program(n, request->parent, request->name, &reply->attr);
 		break;
 	case MESSAGE_UNLINK:
-		removed_by_us(n, request->parent, request->name, reply, settled);
+		if (!(reply->flags & REPLY_LINKS)) /* else it was let go */
+			removed_by_us(n, request->parent, request->name, reply,
+				      settled || request->target);
 		break;
 	case MESSAGE_RENAME:
 		moved_by_us(n, request, reply, settled);

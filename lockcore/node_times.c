@@ -51,10 +51,14 @@ void times_reply(struct node *n, const struct message *request, const struct mes
 		note(n, request->target, reply->attr.ctime_ns);
 		note(n, request->parent, reply->attr.ctime_ns);
 		break;
+	case MESSAGE_UNLINK:
+		if (reply->flags & REPLY_LINKS)
+			break; /* the name is still there */
+		note(n, request->parent, reply->attr.ctime_ns);
+		break;
 	case MESSAGE_MKDIR:
 	case MESSAGE_SYMLINK:
 	case MESSAGE_LINK:
-	case MESSAGE_UNLINK:
 		note(n, request->parent, reply->attr.ctime_ns);
 		break;
 	default:

@@ -33,6 +33,7 @@ enum rule {
 	RULE_TOKENS_GROW,		/* (8) over restarts */
 	RULE_LOCKS_BELONG_TO_NAMES,	/* (8) contract 5.5 */
 	RULE_OLD_STORE_IS_REFUSED,	/* (10) a node knows a higher epoch than the store */
+	RULE_REVOKE_WAITS_FOR_HOLDER,	/* (6) what is broken is freed once its node says so */
 	/* The node */
 	RULE_LOWER_EPOCHS_ARE_REFUSED,	/* (10) */
 	RULE_BELIEF_FROM_SENDING,	/* (11) not from the acknowledgement's arrival */

@@ -14,6 +14,7 @@ struct table *table_new(uint64_t epoch, uint64_t max_files, struct moment now)
 		return NULL;
 	t->epoch_base = epoch << TABLE_EPOCH_SHIFT;
 	t->max_files = max_files;
+	t->ends_by = CHANGE_RELEASED;
 	t->now_ns = now.boot_ns;
 	root = inode_new(t, ROOT_INO);
 	if (!root)
@@ -80,6 +81,7 @@ void table_free(struct table *t)
 		HASH_DEL(t->dentries, dentry);
 		free(dentry);
 	}
+	feed_free(t);
 	limbo_free(t);
 	free_inodes(t);
 	deadlines_deinit(&t->lives);
@@ -246,6 +248,7 @@ void table_drop_client(struct table *t, uint64_t id, struct moment now)
 	if (!client)
 		return;
 	table_now(t, now);
+	t->ends_by = CHANGE_EXPIRED;
 	DL_FOREACH2 (client->handles, h, client_next)
 		lockset_drop_handle(t, h);
 	seen_drop_client(t, client);
@@ -254,6 +257,7 @@ void table_drop_client(struct table *t, uint64_t id, struct moment now)
 		handle_close(t, h, now);
 	HASH_DEL(t->clients, client);
 	free(client);
+	t->ends_by = CHANGE_RELEASED;
 }
 
 uint64_t table_opener(struct table *t, uint64_t ino, uint64_t but)
@@ -294,12 +298,14 @@ void table_tick(struct table *t, struct moment now)
 
 	table_now(t, now);
 	limbo_tick(t, now);
+	t->ends_by = CHANGE_EXPIRED;
 	while ((due = deadlines_due(&t->lives, now.boot_ns))) {
 		struct dentry *d =
 			(struct dentry *)(void *)((char *)due - offsetof(struct dentry, life));
 
 		end_of_life(t, d, now);
 	}
+	t->ends_by = CHANGE_RELEASED;
 }
 
 /* ---- What happened to others ---- */

@@ -129,6 +129,12 @@ enum status table_expect(struct table *t, uint64_t parent, const char *name, uin
 enum status table_unlink(struct table *t, uint64_t parent, const char *name, bool dir,
 			 uint64_t client, uint64_t only_req, struct moment now, struct attr *out);
 /*
+ * The directory that this request of that client made has names in it (table_unlink said so): it is
+ * no longer held, and goes when it is empty.
+ */
+enum status table_let_go(struct table *t, uint64_t parent, const char *name, uint64_t client,
+			 uint64_t req, struct moment now, struct attr *out);
+/*
  * Up to max entries of a directory after the cookie, in the order of their making, *count of them.
  * Names point into the table until the next call. *end: nothing follows. A name that exists during
  * the whole of several calls is listed exactly once.
@@ -253,6 +259,40 @@ enum keeper table_keeper(struct table *t, uint64_t ino,
 enum status table_set_ttl(struct table *t, uint64_t ino, int64_t ttl_ns, uint32_t flags,
 			  uint32_t uid, struct moment now, struct attr *out);
 int64_t table_ttl(struct table *t, uint64_t ino); /* 0: none, or no such file */
+
+/* ---- What becomes of acquisitions (message.h, enum change_kind) ---- */
+
+/*
+ * From now on they are told, or not any more. A lock that its owner's next one replaces is not told to
+ * have ended: the new one says which bytes it has.
+ */
+void table_watch_changes(struct table *t, bool on);
+/* What ends in the steps that follow is said to be broken, or released again. */
+void table_breaks(struct table *t, bool on);
+
+struct table_change {
+	enum change_kind change;
+	uint64_t missed; /* CHANGE_MISSED: so many */
+	struct surveyed
+		what; /* else; without a node. Its name is the table's until the next call */
+};
+
+/* To be drained after each step. Beyond this, and without memory, they are missed. */
+#define TABLE_CHANGES_MAX 4096
+bool table_next_change(struct table *t, struct table_change *out);
+
+/* ---- Breaking an acquisition (master_internal.h has the rules) ---- */
+
+struct table_acquired {
+	uint64_t client;
+	uint64_t ino;
+	uint64_t handle; /* that a lock was taken through; 0: it is a held name */
+};
+
+/* Who holds the lock or the name that was got under this token? Looks at all of the table. */
+bool table_find_token(const struct table *t, uint64_t token, struct table_acquired *out);
+/* The client's locks that it got under this token, if there are any, are released. */
+void table_release(struct table *t, uint64_t token, uint64_t client);
 
 /* ---- Life ---- */
 

@@ -171,6 +171,8 @@ struct lockset {
 	} cover;
 };
 
+struct feed_event;
+
 struct table {
 	struct inode *inodes;
 	struct dentry *dentries;
@@ -192,6 +194,12 @@ struct table {
 	int64_t now_ns;	     /* CLOCK_BOOTTIME as last told: when a waiter is granted its lock */
 	struct roster taken; /* held names and locksets, for who lists them (table_survey.c) */
 	uint64_t searches;   /* for deadlocks so far */
+	bool watched;
+	enum change_kind ends_by;   /* what an acquisition that ends now ends by */
+	struct feed_event *changes; /* not drained; the oldest first */
+	struct feed_event *lent;
+	size_t change_count;
+	uint64_t missed; /* after those */
 	uint64_t max_files;
 	uint64_t files, locks, content_bytes;
 	struct restore *restores;
@@ -207,6 +215,37 @@ struct table {
 enum roster_sort { ROSTER_NAME, ROSTER_LOCKS };
 /* Enters it; the caller has reserved room. */
 void taken_add(struct table *t, struct roster_entry *e, enum roster_sort sort);
+static inline const struct dentry *taken_name(const struct roster_entry *e)
+{
+	return (const struct dentry *)(const void *)((const char *)e -
+						     offsetof(struct dentry, taken));
+}
+static inline const struct lockset *taken_locks(const struct roster_entry *e)
+{
+	return (const struct lockset *)(const void *)((const char *)e -
+						      offsetof(struct lockset, taken));
+}
+/* What there is to say of a held name; of a lock, or with a ticket of what a request waits for, its
+ * file being this. Without a name. */
+struct surveyed survey_of_name(const struct table *t, const struct dentry *d);
+struct surveyed survey_of_range(const struct table *t, const struct range *r,
+				const struct inode *inode, uint64_t ticket);
+/* The name of the file whose lock it is; NULL: it has had none. */
+const struct dentry *survey_name(const struct inode *inode);
+/* Writes the path so that it ends right before `end`, with its NUL, and returns where it begins. */
+char *survey_path(const struct dentry *d, char *begin, char *end);
+
+/* table_feed.c. Without a watcher each of these is one look at a flag. */
+/* Of what the owner of `want` holds there, this much is about to be given up. */
+void feed_release(struct table *t, const struct lockset *set, const struct range *want);
+/* All that is taken through the handle. */
+void feed_release_handle(struct table *t, const struct lockset *set, const struct handle *h);
+void feed_range(struct table *t, enum change_kind change, const struct range *r);
+void feed_waiter(struct table *t, enum change_kind change, const struct waiter *w);
+/* A held name is made; or it is about to end, by what t->ends_by says. */
+void feed_name_made(struct table *t, const struct dentry *d);
+void feed_name_ends(struct table *t, const struct dentry *d);
+void feed_free(struct table *t);
 
 /* table.c */
 struct client *table_client(struct table *t, uint64_t id); /* finds or makes; NULL: no memory */

@@ -176,6 +176,7 @@ static void waiter_unlink(struct table *t, struct waiter *w)
 
 static void waiter_free(struct table *t, struct waiter *w)
 {
+	feed_waiter(t, CHANGE_GAVE_UP, w);
 	waiter_unlink(t, w);
 	range_unreserve(w->spares);
 	free(w);
@@ -189,6 +190,7 @@ static void waiter_grant(struct table *t, struct lockset *set, struct waiter *w)
 	grow(t, range_set(&set->granted[w->want.kind], &w->want, w->spares));
 	range_unreserve(w->spares);
 	owner_gained(t, set, &w->want);
+	feed_range(t, CHANGE_GRANTED, &w->want);
 	DL_APPEND(t->granted, w);
 }
 
@@ -307,9 +309,12 @@ static void grant_now(struct table *t, struct inode *inode, struct range *want,
 		got->since_ns = want->since_ns;
 	}
 	changed_by_owner(set, want);
+	feed_release(t, set, want);
 	grow(t, range_set(&set->granted[want->kind], want, spares));
-	if (want->mode != LOCK_NONE)
+	if (want->mode != LOCK_NONE) {
 		owner_gained(t, set, want);
+		feed_range(t, CHANGE_GRANTED, want);
+	}
 	lockset_settle_changed(t, inode);
 }
 
@@ -332,9 +337,11 @@ static enum status wait_or_refuse(struct table *t, struct handle *h, const struc
 			return STATUS_NO_MEMORY;
 		got->queued = true;
 		got->ticket = w->ticket = t->epoch_base + ++t->tickets;
+		feed_waiter(t, CHANGE_WAITS, w);
 	}
 	if (lock->kind == LOCK_FLOCK) {
 		changed_by_owner(set, lock);
+		feed_release_handle(t, set, h);
 		grow(t, -range_drop_handle(&set->granted[LOCK_FLOCK], lock->client, lock->handle));
 		if (w)
 			w->may_hold = false;
@@ -446,6 +453,7 @@ void lockset_drop_handle(struct table *t, struct handle *h)
 	handle_drop_waiters(t, h);
 	if (!set)
 		return;
+	feed_release_handle(t, set, h);
 	for (int kind = LOCK_FLOCK; kind <= LOCK_RANGE; kind++) {
 		DL_FOREACH (set->granted[kind], held)
 			if (held->client == h->key.client && held->handle == h->key.id)

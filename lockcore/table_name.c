@@ -176,6 +176,7 @@ void dentry_set_maker(struct table *t, struct dentry *d, const struct table_make
 	command_copy(d->maker_command, make->command);
 	d->since_ns = now.boot_ns;
 	d->token = table_next_token(t);
+	feed_name_made(t, d);
 }
 
 /* What was granted under the name while other files had it counts for this one. */
@@ -227,6 +228,7 @@ void dentry_unlink(struct table *t, struct dentry *d, struct moment now)
 
 	/* A directory that is moved has two names for a moment. */
 	assert(!inode->dir || !inode->dir->live || inode->nlink > 1);
+	feed_name_ends(t, d);
 	seen_end(t, d);
 	deadline_release(&t->lives, &d->life);
 	HASH_DEL(t->dentries, d);
@@ -260,6 +262,7 @@ void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, stru
 	struct inode *old = d->inode;
 
 	assert(!old->dir || !old->dir->live);
+	feed_name_ends(t, d);
 	deadline_clear(&t->lives, &d->life);
 	seen_end(t, d);
 	detach(d, now);
@@ -282,6 +285,7 @@ void dentry_replace(struct table *t, struct dentry *d, struct inode *inode, stru
 /* Only a directory with names in it outlives its holder, until it is empty. */
 void dentry_orphan(struct table *t, struct dentry *d, struct moment now)
 {
+	feed_name_ends(t, d);
 	dentry_set_holder(t, d, NULL);
 	d->idle_ns = 0;
 	deadline_clear(&t->lives, &d->life);

@@ -46,8 +46,7 @@ static bool path_fits(const struct dentry *d)
 	return len <= SURVEY_NAME_MAX + 1;
 }
 
-/* Writes the path so that it ends right before `end`, with its NUL, and returns where it begins. */
-static char *write_path(const struct dentry *d, char *begin, char *end)
+char *survey_path(const struct dentry *d, char *begin, char *end)
 {
 	size_t spare = path_fits(d) ? 0 : strlen(TOO_LONG);
 	char *at = end;
@@ -72,8 +71,7 @@ static char *write_path(const struct dentry *d, char *begin, char *end)
 /* ---- A page ---- */
 
 /* Adds it with the name that its file has, or had last. False: the page is full. */
-static bool add(struct pager *p, const struct surveyed *what, const struct inode *inode,
-		const struct dentry *name)
+static bool add(struct pager *p, const struct surveyed *what, const struct dentry *name)
 {
 	struct table_survey *out = p->out;
 	char path[SURVEY_NAME_MAX + 1], *at;
@@ -81,26 +79,31 @@ static bool add(struct pager *p, const struct surveyed *what, const struct inode
 
 	if (out->count == SURVEY_MAX)
 		return false;
-	at = write_path(name, path, path + sizeof(path));
+	at = survey_path(name, path, path + sizeof(path));
 	len = (size_t)(path + sizeof(path) - at);
 	if (len > SURVEY_NAMES_MAX - out->names_len)
 		return false;
 	out->found[out->count] = *what;
-	out->found[out->count].ino = inode->ino;
-	out->found[out->count].queue = inode->locks ? inode->locks->taken.cookie : 0;
-	out->found[out->count].flags |= inode->nlink ? 0 : SURVEYED_REMOVED;
 	out->found[out->count++].name = memcpy(out->names + out->names_len, at, len);
 	out->names_len += len;
 	return true;
 }
 
-static bool add_name(struct pager *p, const struct dentry *d)
+/* What is said of whatever is in this file. */
+static void of_file(struct surveyed *what, const struct inode *inode)
+{
+	what->ino = inode->ino;
+	what->queue = inode->locks ? inode->locks->taken.cookie : 0;
+	what->flags |= inode->nlink ? 0 : SURVEYED_REMOVED;
+}
+
+struct surveyed survey_of_name(const struct table *t, const struct dentry *d)
 {
 	struct surveyed what = {
 		.token = d->token,
 		.session = d->holder->id,
 		.end = RANGE_END,
-		.age_ns = moment_age_since(d->since_ns, p->t->now_ns),
+		.age_ns = moment_age_since(d->since_ns, t->now_ns),
 		.left_ns = MOMENT_NEVER,
 		.pid = d->maker_pid,
 		.uid = d->maker_uid,
@@ -108,16 +111,23 @@ static bool add_name(struct pager *p, const struct dentry *d)
 	};
 
 	if (deadline_is_set(&d->life)) {
-		what.left_ns = d->life.at_ns > p->t->now_ns ? d->life.at_ns - p->t->now_ns : 0;
+		what.left_ns = d->life.at_ns > t->now_ns ? d->life.at_ns - t->now_ns : 0;
 		what.flags = SURVEYED_TTL;
 	}
 	command_copy(what.command, d->maker_command);
-	return add(p, &what, d->inode, d);
+	of_file(&what, d->inode);
+	return what;
 }
 
-/* A lock, or with a ticket what a request waits for. */
-static bool add_range(struct pager *p, const struct range *r, const struct inode *inode,
-		      uint64_t ticket)
+static bool add_name(struct pager *p, const struct dentry *d)
+{
+	struct surveyed what = survey_of_name(p->t, d);
+
+	return add(p, &what, d);
+}
+
+struct surveyed survey_of_range(const struct table *t, const struct range *r,
+				const struct inode *inode, uint64_t ticket)
 {
 	struct surveyed what = {
 		.token = ticket ? 0 : r->token,
@@ -125,7 +135,7 @@ static bool add_range(struct pager *p, const struct range *r, const struct inode
 		.session = r->client,
 		.start = r->start,
 		.end = r->end,
-		.age_ns = moment_age_since(r->since_ns, p->t->now_ns),
+		.age_ns = moment_age_since(r->since_ns, t->now_ns),
 		.left_ns = MOMENT_NEVER,
 		.pid = r->pid,
 		.uid = r->uid,
@@ -134,7 +144,21 @@ static bool add_range(struct pager *p, const struct range *r, const struct inode
 	};
 
 	command_copy(what.command, r->command);
-	return add(p, &what, inode, inode->dentries ? inode->dentries : inode->last_name);
+	of_file(&what, inode);
+	return what;
+}
+
+const struct dentry *survey_name(const struct inode *inode)
+{
+	return inode->dentries ? inode->dentries : inode->last_name;
+}
+
+static bool add_range(struct pager *p, const struct range *r, const struct inode *inode,
+		      uint64_t ticket)
+{
+	struct surveyed what = survey_of_range(p->t, r, inode, ticket);
+
+	return add(p, &what, survey_name(inode));
 }
 
 /* False: the page is full, and the cursor stands within the list. */
@@ -181,22 +205,10 @@ static bool add_locks(struct pager *p, const struct lockset *set)
 	return add_queue(p, set, from.ticket);
 }
 
-static const struct dentry *name_of(const struct roster_entry *e)
-{
-	return (const struct dentry *)(const void *)((const char *)e -
-						     offsetof(struct dentry, taken));
-}
-
-static const struct lockset *locks_of(const struct roster_entry *e)
-{
-	return (const struct lockset *)(const void *)((const char *)e -
-						      offsetof(struct lockset, taken));
-}
-
 /* What is at the next place, from what the cursor says on. False: the page is full. */
 static bool add_entry(struct pager *p, const struct roster_entry *e)
 {
-	if (e->sort == ROSTER_NAME ? !add_name(p, name_of(e)) : !add_locks(p, locks_of(e)))
+	if (e->sort == ROSTER_NAME ? !add_name(p, taken_name(e)) : !add_locks(p, taken_locks(e)))
 		return false;
 	p->out->next = (struct table_cursor){.place = e->cookie};
 	return true;

@@ -140,6 +140,11 @@ static void attr_without(const struct inode *inode, struct moment now, struct at
 	out->ctime_ns = now.wall_ns;
 }
 
+static bool is_made_by(const struct dentry *d, uint64_t client, uint64_t req)
+{
+	return d->holder && d->holder->id == client && d->maker_req == req;
+}
+
 enum status table_unlink(struct table *t, uint64_t parent, const char *name, bool dir,
 			 uint64_t client, uint64_t only_req, struct moment now, struct attr *out)
 {
@@ -151,7 +156,7 @@ enum status table_unlink(struct table *t, uint64_t parent, const char *name, boo
 		return status;
 	if (!d)
 		return STATUS_NO_ENTRY;
-	if (only_req && (!d->holder || d->holder->id != client || d->maker_req != only_req))
+	if (only_req && !is_made_by(d, client, only_req))
 		return STATUS_NO_ENTRY;
 	status = removable(d, only_req ? d->inode->dir != NULL : dir);
 	if (status != STATUS_OK)
@@ -159,6 +164,27 @@ enum status table_unlink(struct table *t, uint64_t parent, const char *name, boo
 	attr_without(d->inode, now, out);
 	seen_forget(t, client, d);
 	dentry_unlink(t, d, now);
+	return STATUS_OK;
+}
+
+/* A change of the record: a master that starts anew is not to find it held. */
+enum status table_let_go(struct table *t, uint64_t parent, const char *name, uint64_t client,
+			 uint64_t req, struct moment now, struct attr *out)
+{
+	struct inode *in;
+	struct dentry *d;
+	enum status status = dir_find(t, parent, name, &in, &d);
+
+	if (status != STATUS_OK)
+		return status;
+	if (!d || !is_made_by(d, client, req))
+		return STATUS_NO_ENTRY;
+	if (!d->inode->dir)
+		return STATUS_NOT_DIR;
+	assert(d->inode->dir->live);
+	dentry_orphan(t, d, now);
+	inode_changed(d->inode, now);
+	inode_attr(d->inode, out);
 	return STATUS_OK;
 }
 

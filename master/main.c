@@ -16,6 +16,7 @@
 #include "lockcore/master.h"
 #include "master/options.h"
 #include "master/report.h"
+#include "master/service.h"
 #include "master/store.h"
 #include "transport/endpoint.h"
 #include "transport/log.h"
@@ -36,6 +37,7 @@ struct daemon {
 	struct wire *wire;
 	struct master *master;
 	struct report report;
+	struct service service;
 	bool stopping;
 };
 
@@ -122,6 +124,15 @@ static void take_event(struct daemon *d, const struct master_event *event)
 		endpoint_drop_peers(d->endpoint);
 }
 
+static void tell_role(struct daemon *d)
+{
+	uint64_t epoch;
+	enum master_role role = master_role(d->master, &epoch);
+
+	report_role(&d->report, role, epoch);
+	service_tell(&d->service, role, epoch);
+}
+
 static void drain(struct daemon *d)
 {
 	struct master_event event;
@@ -131,6 +142,7 @@ static void drain(struct daemon *d)
 	send_packets(d);
 	while (master_next_event(d->master, &event))
 		take_event(d, &event);
+	tell_role(d);
 }
 
 /* ---- The loop ---- */
@@ -143,6 +155,7 @@ static bool stop(struct daemon *d, int sig)
 
 	log_info("%s: stopped by %s", d->options.name, strsignal(sig));
 	d->stopping = true;
+	report_ending(&d->report);
 	master_leave(d->master, loop_now());
 	return again;
 }

@@ -61,9 +61,7 @@ only transport "$(own 'lockcore|transport')|\"wire\.pb\.h\"|<.*>" \
 only fs "$(own 'lockcore|transport|fs')|<.*>" "fs knows only the core and the transport"
 only master "$(own 'lockcore|transport|master')|<.*>" \
 	"the master knows only the core and the transport"
-if [ -d cli ]; then
-	only cli "$(own cli)|<.*>" "the command knows only the mount"
-fi
+only cli "$(own cli)|<.*>" "the command knows only the mount"
 only tests/bench '"[a-z]+\.h"|<.*>' "the bench measures mounts and knows nothing of ours"
 
 nowhere_but '<fuse' 'fs/.*|tests/bench/nullfs\.c' "libfuse is known in fs/ alone"
@@ -73,6 +71,7 @@ nowhere_but '<pb' 'transport/.*' "nanopb is known in transport/ alone"
 nowhere_but '"wire\.pb\.h"' 'transport/.*' "the messages as sent are known in transport/ alone"
 nowhere_but '<sqlite3\.h>' 'master/store_sqlite.*|tests/(test_store[a-z_]*|store_place)\.[ch]' \
 	"SQLite is known to its store alone"
+nowhere_but '<systemd/' 'master/service\.c' "systemd is known in one place"
 nowhere_but '<curl/curl\.h>' 'master/(store_)?etcd.*|tests/[a-z_/]*etcd[a-z_]*\.[ch]' \
 	"etcd's HTTP is known to its store alone"
 nowhere_but '<jansson\.h>' \

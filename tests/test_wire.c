@@ -163,6 +163,7 @@ static struct message full_message(enum message_kind kind)
 		.surveyed = full_surveyed,
 		.surveyed_count = 3,
 		.keeper = KEEPER_MAX,
+		.change = CHANGE_MAX,
 		.since_ns = INT64_MIN + 9,
 		.age_ns = INT64_MIN + 10,
 		.command = "other\x01"
@@ -238,6 +239,7 @@ static void assert_same(const struct message *a, const struct message *b)
 	assert_int_equal(x.resume, y.resume);
 	assert_memory_equal(&x.attr, &y.attr, sizeof(x.attr));
 	assert_int_equal(x.keeper, y.keeper);
+	assert_int_equal(x.change, y.change);
 	assert_true(x.since_ns == y.since_ns && x.age_ns == y.age_ns);
 	assert_string_equal(x.command, y.command);
 }

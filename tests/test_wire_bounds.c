@@ -174,6 +174,8 @@ static void test_enum_out_of_range(void **state)
 	assert_int_equal(with_number(12, UINT64_MAX), WIRE_MALFORMED);
 	assert_int_equal(with_number(41, KEEPER_MAX), WIRE_OK);
 	assert_int_equal(with_number(41, KEEPER_MAX + 1), WIRE_MALFORMED);
+	assert_int_equal(with_number(55, CHANGE_MAX), WIRE_OK);
+	assert_int_equal(with_number(55, CHANGE_MAX + 1), WIRE_MALFORMED);
 }
 
 static void test_number_past_its_width(void **state)

@@ -14,7 +14,7 @@
 
 /* One message at its longest: the bounds of message.h, and what message_wire_bound adds to them. */
 #define MESSAGE_MAX_BYTES                                                                          \
-	(576 + CONTENT_MAX_BYTES + 2 * NAME_MAX_BYTES + TEXT_MAX_BYTES +                           \
+	(579 + CONTENT_MAX_BYTES + 2 * NAME_MAX_BYTES + TEXT_MAX_BYTES +                           \
 	 LISTING_MAX * (32 + NAME_MAX_BYTES) + LINKS_MAX * (128 + NAME_MAX_BYTES) +                \
 	 HOLDERS_MAX * (112 + NODE_ID_MAX_BYTES) + SURVEY_NAMES_MAX +                              \
 	 SURVEY_MAX * (160 + NODE_ID_MAX_BYTES))
@@ -28,7 +28,7 @@
 	X(UNLINK) X(MKDIR) X(SYMLINK) X(LINK) X(RENAME) X(READDIR) X(STATFS) X(GETINFO) X(SURVEY) X(LOCK) \
 	X(TESTLOCK) X(CLOSE) X(CANCEL) X(RECLAIM_FILE) X(RECLAIM_GONE) X(RECLAIM_OPEN) \
 	X(RECLAIM_LOCK) X(RECLAIM_WAIT) X(RECLAIM_TIME) X(RECLAIM_DONE) X(REPLY) X(QUEUED) X(VOUCH) \
-	X(FORGET) X(UNSEEN) X(APPEARED) X(SEEN)
+	X(FORGET) X(UNSEEN) X(APPEARED) X(SEEN) X(BREAK) X(WATCH) X(REVOKE) X(REVOKED) X(CHANGE)
 #define STATUSES(X) \
 	X(OK) X(BUSY) X(DEADLOCK) X(NO_ENTRY) X(EXISTS) X(STALE) X(TOO_BIG) X(NO_SPACE) \
 	X(NO_MEMORY) X(NOT_DIR) X(IS_DIR) X(NOT_EMPTY) X(NOT_PERMITTED) X(INVALID) \
@@ -208,6 +208,7 @@ static void message_out(wire_Message *to, const struct message *from)
 	PLAIN_FIELDS(COPY)
 	to->kind = (wire_Kind)kind_to_wire[from->kind];
 	to->keeper = from->keeper;
+	to->change = from->change;
 	BYTES_OUT(to->command, from->command);
 	to->status = (wire_Status)from->status;
 	to->lock_kind = from->lock_kind;
@@ -438,6 +439,7 @@ static void message_in(struct message *to, const wire_Message *from)
 			   ? (enum message_kind)kind_from_wire[from->kind]
 			   : MESSAGE_NONE;
 	to->keeper = (enum keeper)from->keeper;
+	to->change = (enum change_kind)from->change;
 	BYTES_IN(to->command, from->command);
 	to->status = (enum status)from->status;
 	to->lock_kind = (enum lock_kind)from->lock_kind;

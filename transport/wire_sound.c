@@ -79,7 +79,8 @@ bool wire_is_sound(const struct message *m)
 		return false;
 	if (m->text && strnlen(m->text, TEXT_MAX_BYTES + 1) > TEXT_MAX_BYTES)
 		return false;
-	if ((unsigned)m->keeper > KEEPER_MAX || !is_command(m->command))
+	if ((unsigned)m->keeper > KEEPER_MAX || (unsigned)m->change > CHANGE_MAX ||
+	    !is_command(m->command))
 		return false;
 	return m->data_len <= CONTENT_MAX_BYTES && are_sound_lists(m) && are_sound_surveyed(m);
 }

@@ -172,6 +172,9 @@ launch() {
 	disown "$PID"
 }
 
+# Which are told to end at a test's end.
+MASTERS=(master)
+
 # At $URL, on $STORE, with $LEASE.
 master_start() {
 	launch master "$DLOCK_MASTER" --store "$STORE" --listen "$URL" --lease "$LEASE"
@@ -373,9 +376,11 @@ check_daemons() {
 	for dir in $(mounts fuse.dlock); do
 		timeout -k 5 60 umount "$dir" || fail "umount $dir"
 	done
-	if [ -e "$T/master.pid" ] && alive "$(pid_of master)"; then
-		kill -TERM "$(pid_of master)"
-	fi
+	for log in "${MASTERS[@]}"; do
+		if [ -e "$T/$log.pid" ] && alive "$(pid_of "$log")"; then
+			kill -TERM "$(pid_of "$log")"
+		fi
+	done
 	for log in "$T"/*.pid; do
 		[ -e "$log" ] || continue
 		wait_until gone "$(cat "$log")" || fail "$(basename "$log" .pid) does not end"

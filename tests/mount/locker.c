@@ -190,6 +190,19 @@ static int do_fill(char **rest)
 }
 
 /* read SLOT -> the content's first line */
+/* From where the last one has ended, as of a stream; lines with a bar between them. */
+static int do_next(char **rest)
+{
+	int fd = *slot(rest);
+	ssize_t n = read(fd, data, sizeof(data) - 1);
+
+	data[n > 0 ? n : 0] = '\0';
+	for (char *c = data; *c; c++)
+		*c = *c == '\n' ? '|' : *c;
+	snprintf(value, sizeof(value), "%zd %.*s", n, (int)sizeof(value) - 32, data);
+	return (int)n;
+}
+
 static int do_read(char **rest)
 {
 	char text[LINE_BYTES] = "";
@@ -302,7 +315,7 @@ static const struct command {
 	{"fill", do_fill},   {"read", do_read},	    {"fstat", do_fstat},
 	{"fsync", do_fsync}, {"unlink", do_unlink}, {"ftruncate", do_ftruncate},
 	{"fork", do_fork},   {"getx", do_getx},	    {"setx", do_setx},
-	{"remx", do_remx},   {"listx", do_listx},
+	{"remx", do_remx},   {"listx", do_listx},   {"next", do_next},
 };
 
 static int run(char *line)

@@ -29,7 +29,7 @@ print(*[eval(e) for e in sys.argv[2:]])' "$@"
 
 case_the_directory_is_there_and_nobody_stumbles_over_it() {
 	[ -z "$(ls -A "$T/a")" ] || fail "the root lists $(ls -A "$T/a")"
-	[ "$(ls -A "$T/a/.dlock" | tr '\n' ' ')" = "locks locks.json status status.json waiters " ] ||
+	[ "$(ls -A "$T/a/.dlock" | tr '\n' ' ')" = "break changes lease locks locks.json status status.json waiters " ] ||
 		fail "it lists $(ls -A "$T/a/.dlock")"
 	[ "$(stat -c '%a %u %g %F' "$T/a/.dlock")" = "555 0 0 directory" ] || fail "$(stat "$T/a/.dlock")"
 	[ "$(stat -c '%a %u %g %F' "$T/a/.dlock/status")" = "444 0 0 regular empty file" ] ||

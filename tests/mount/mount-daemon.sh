@@ -121,13 +121,4 @@ case_a_name_cannot_be_used_again() {
 	done
 }
 
-case_the_dead_mount_of_a_daemon_is_mounted_over() {
-	node_start dead
-	kill -KILL "$(pid_of dead)"
-	wait_until gone "$(pid_of dead)"
-	! "$DLOCKFS" "$URL" "$T/dead" -o node=dead2 2>"$T/said" || fail "it has mounted"
-	grep -q "$T/dead.*umount it first" "$T/said" || fail "$(cat "$T/said")"
-	umount "$T/dead" || fail "umount"
-}
-
 run_cases

@@ -144,6 +144,8 @@ case_the_leader_dies_and_no_other_leads() {
 	lead=one other=two
 	says one serving || lead=two other=one
 	says $lead 'no longer leads' || ! says $other serving || fail "both lead"
+	wait_until says $other 'stands by for the master that leads in epoch 1' ||
+		fail "$other does not say what it does"
 	crash $lead
 	wait_until says $other serving || fail "$other does not take over"
 	kill -TERM "$(pid_of $other)"

@@ -15,7 +15,7 @@
 # shellcheck shell=bash
 
 MASTER_PORT=4477
-declare -A ADDRESS=()
+declare -A ADDRESS=() KEEPER=()
 
 setup_network() {
 	local tool
@@ -61,7 +61,7 @@ place() {
 	in_place "$keeper" ip address add "$net.2/24" dev eth0
 	in_place "$keeper" ip link set eth0 up
 	in_place "$keeper" ip route add default via "$net.1"
-	ADDRESS[$1]=$net.2
+	ADDRESS[$1]=$net.2 KEEPER[$1]=$keeper
 	BELOW[$1]="nsenter --net=/proc/$keeper/ns/net"
 	[ "$1" != master ] || URL=tcp://$net.2:$MASTER_PORT
 }

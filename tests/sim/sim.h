@@ -7,6 +7,7 @@
  *	sim_machine.c  pauses, crashes, the loops of nodes and masters
  *	sim_net.c      links: loss, delay, repeats, reordering, partitions
  *	sim_engine.c   the store: slow, unavailable, unknown outcomes
+ *	sim_break.c    who stops when his lock is broken
  *	sim_request.c  requests of programs, each answered exactly once
  *	sim_program.c  programs that lock, write, remove, get interrupted and die (I12: holders know their token)
  *	sim_history.c  what programs saw, against what a file system may show (I2, I11)
@@ -106,6 +107,7 @@ struct sim_config {
 	uint64_t fail_every; /* FAULT_MEMORY: allocations */
 	char sorts[16];	     /* of names that programs are at (sim_program.c); empty: all */
 	size_t names;	     /* of each sort */
+	bool breaks;	     /* locks are broken */
 };
 
 struct sim;
@@ -147,8 +149,10 @@ struct sim_node {
 	unsigned told[NODE_EVENT_LEFT + 1];
 	unsigned noticed[2];	    /* names gone, names that appeared */
 	struct node_notice *notice; /* the last */
+	struct stopping *stopping;  /* sim_break.c */
 	bool leaving;
-	bool midway; /* paused between looking at the time and answering */
+	uint64_t told_token; /* the highest that it was told of since it missed something */
+	bool midway;	     /* paused between looking at the time and answering */
 	bool astray; /* its clock has stood still: its belief means nothing until it is restarted */
 	uint64_t epoch;	   /* the highest that it has taken anything from */
 	uint64_t over;	   /* a session instance that has stopped believing */
@@ -219,7 +223,9 @@ struct sim {
 	uint64_t takeovers, highest_epoch;
 	uint64_t instances;
 	uint64_t events_run, answers, packets;
-	int64_t hold_ns;      /* stories: how long a packet travels */
+	int64_t hold_ns; /* stories: how long a packet travels */
+	/* stories: what a node that watches is told */
+	void (*on_change)(struct sim *s, size_t node, const struct node_change *change);
 	bool holders_stay;    /* stories: nobody stops the holders of a session that was lost */
 	uint64_t allocations; /* of the core, while they may fail */
 	bool starved;	      /* one of them has failed since the last takeover */
@@ -298,6 +304,17 @@ void engine_put_back(struct sim *s, bool torn);
 bool engine_knows(const struct sim *s, const char *node, uint64_t instance);
 void engine_free(struct sim *s);
 
+/* ---- sim_break.c ---- */
+
+/* Something that the node holds is being broken: its programs are to stop. */
+void break_begins(struct sim *s, size_t node, const struct node_revoke *revoke);
+/* Of what the node has let go, its programs have stopped. Before any packet says so. */
+void break_look(struct sim *s, size_t node);
+/* Is the handle lost, and not only about to be? */
+bool break_let_go(const struct sim *s, size_t node, uint64_t handle);
+void break_answered(struct sim *s, const struct request *r);
+void break_forget(struct sim *s, size_t node);
+
 /* ---- sim_request.c ---- */
 
 struct request {
@@ -347,6 +364,12 @@ void history_begin(struct sim *s, struct request *r);
 void history_end(struct sim *s, struct request *r);
 /* A lock or name given up, or its handle closed: the program stops acting as its holder. */
 void history_release(struct sim *s, size_t node, uint64_t handle, bool closed);
+/* The store has deleted the session. */
+void history_deleted(struct sim *s, uint64_t instance);
+/* All who live have told the master of this epoch what they keep. */
+void history_grace_over(struct sim *s, uint64_t epoch);
+/* What the node held in this way is broken, and its programs have stopped. */
+void history_broken(struct sim *s, size_t node, const struct node_revoke *revoke);
 void history_free(struct sim *s);
 
 /* ---- sim_names.c ---- */
@@ -358,7 +381,12 @@ void names_abandon(struct sim *s, struct request *r);
 
 /* ---- sim_lives.c ---- */
 
+/* Something may end the names of this file from now on at any moment. */
+void lives_are_mortal(struct sim *s, uint64_t ino);
+
 void names_closed(struct sim *s, size_t node, uint64_t handle);
+/* Of those that the node had open of this file it has lost some. */
+void names_lost(struct sim *s, size_t node, uint64_t ino);
 void names_freed(struct sim *s, const char *id);
 void names_free(struct sim *s);
 
@@ -392,6 +420,8 @@ void check_master(struct sim *s, size_t master);
 void check_master_event(struct sim *s, size_t master, const struct master_event *e);
 /* Does this node believe in this session now, by its own clock? */
 bool check_believes(const struct sim *s, size_t node, uint64_t instance);
+/* A node that watches is told of a change. */
+void check_change(struct sim *s, size_t node, const struct node_change *change);
 /* Faults have stopped and time has passed: all is well again (I8). */
 void check_end(struct sim *s);
 

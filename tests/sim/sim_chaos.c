@@ -45,6 +45,7 @@ struct sim_config chaos_config(uint64_t seed, unsigned faults, bool trace)
 	config.exclusive_store = config.masters == 1 && sim_below(&draw, 2);
 	config.fail_every = 100 + sim_below(&draw, 10000);
 	config.timeo_ns = sim_below(&draw, 2) ? 3 * NS_PER_SEC : 0;
+	config.breaks = sim_below(&draw, 3) == 0;
 	return config;
 }
 

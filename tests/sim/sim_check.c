@@ -296,7 +296,7 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 	static const char *const names[] = {
 		"leading",	   "grace over", "steps down", "store trouble", "store old",
 		"opened",	   "reclaimed",	 "expired",    "left",		"taken",
-		"RECLAIM REFUSED", "unheard",	 "stranger",
+		"RECLAIM REFUSED", "unheard",	 "stands by",  "stranger",
 	};
 
 	_Static_assert(sizeof(names) / sizeof(*names) == MASTER_EVENT_STRANGER + 1, "events");
@@ -306,8 +306,10 @@ void check_master_event(struct sim *s, size_t master, const struct master_event 
 		  e->epoch, e->count, e->node, e->text);
 	if (e->kind == MASTER_EVENT_EXPIRED || e->kind == MASTER_EVENT_LEFT)
 		check_expired(s, e);
-	if (e->kind == MASTER_EVENT_GRACE_OVER)
+	if (e->kind == MASTER_EVENT_GRACE_OVER) {
 		check_grace_over(s, s->masters[master].master);
+		history_grace_over(s, e->epoch);
+	}
 	check_freed(s, master, e);
 	if (e->kind == MASTER_EVENT_LEADING)
 		faults_takeover(s, master);
@@ -343,6 +345,29 @@ static void check_sights(struct sim *s, size_t i, struct table *t)
 
 	for (sight = s->nodes[i].node->sights; sight; sight = sight->hh.next)
 		check_sight(s, i, t, sight);
+}
+
+/* ---- What is told of acquisitions ---- */
+
+/* I2, as a watcher sees it: in order, and nothing twice, but for gaps that he is told of. */
+void check_change(struct sim *s, size_t node, const struct node_change *change)
+{
+	uint64_t *told = &s->nodes[node].told_token;
+
+	if (s->on_change)
+		s->on_change(s, node, change);
+	if (change->change == CHANGE_MISSED) {
+		*told = 0;
+		return;
+	}
+	if (!change->what->name || !change->what->node)
+		sim_fail(s, "a change without a name is told to node %zu", node);
+	if (change->change != CHANGE_GRANTED)
+		return;
+	if (change->what->token <= *told)
+		sim_fail(s, "I2: node %zu is told of token %" PRIx64 " after %" PRIx64, node,
+			 change->what->token, *told);
+	*told = change->what->token;
 }
 
 /* ---- Inside a master ---- */

@@ -59,12 +59,14 @@ static void put(struct store *st, const struct engine_session *session)
 		st->count++;
 }
 
-static void delete (struct store *st, const struct engine_session *session)
+static void delete (struct sim *s, const struct engine_session *session)
 {
+	struct store *st = &s->store;
 	size_t i = registry_at(st, session->node, session->instance);
 
 	if (i < st->count)
 		st->registry[i] = st->registry[--st->count];
+	history_deleted(s, session->instance);
 }
 
 static void back_up(struct store *st)
@@ -121,7 +123,7 @@ static enum engine_result apply(struct sim *s, const struct engine_op *op)
 	case ENGINE_DELETE:
 		if (!fence_holds(st, op))
 			return ENGINE_REFUSED;
-		delete (st, &op->session);
+		delete (s, &op->session);
 		return ENGINE_DONE;
 	}
 	abort();

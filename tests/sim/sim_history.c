@@ -22,7 +22,7 @@
 struct change {
 	size_t node;
 	uint64_t instance;
-	uint64_t epoch;	      /* of the master that made it */
+	uint64_t epoch;	      /* the last in which it was there for certain, if it was ever */
 	int64_t begun, ended; /* UNKNOWN: it may have happened, and when is not known */
 };
 
@@ -48,6 +48,7 @@ struct hold {
 	char name[8];		 /* of a lock file; empty: a flock */
 	char key[SIM_KEY_BYTES]; /* a flock: the name that it belongs to */
 	enum lock_mode mode;
+	bool deleted; /* its session has been in no registry at some time */
 	struct hold *prev, *next;
 };
 
@@ -102,15 +103,10 @@ static struct named *name_of(struct sim *s, const char *name)
 	return n;
 }
 
-static struct change change_of(const struct sim *s, const struct request *r)
+static void was_there(struct change *c, uint64_t epoch)
 {
-	return (struct change){
-		.node = r->node,
-		.instance = r->instance,
-		.epoch = s->nodes[r->node].node->epoch,
-		.begun = r->begun,
-		.ended = r->status == STATUS_OK && r->answered ? r->ended : UNKNOWN,
-	};
+	if (epoch > c->epoch)
+		c->epoch = epoch;
 }
 
 /* The only witness is gone, and its master was replaced. */
@@ -123,12 +119,21 @@ static bool forgotten(const struct sim *s, const struct change *c)
 
 /*
  * I7: what a session holds nobody gets as long as it is registered, be its node dead or lapsed. A
- * store that was put back, or did a PUT late, registers sessions that are over.
+ * store that was put back, or did a PUT late, registers sessions that are over; so does a HELLO that
+ * comes after the end of its session, which then holds nothing.
  */
 static bool is_registered(const struct sim *s, const struct hold *h)
 {
-	return !s->store.lost_epoch && !s->store.late_put &&
+	return !h->deleted && !s->store.lost_epoch && !s->store.late_put &&
 	       engine_knows(s, s->nodes[h->node].id, h->instance);
+}
+
+void history_deleted(struct sim *s, uint64_t instance)
+{
+	struct hold *h;
+
+	DL_FOREACH (history_of(s)->holds, h)
+		h->deleted |= h->instance == instance;
 }
 
 static void check_free(struct sim *s, const struct request *r, const struct hold *h)
@@ -227,6 +232,22 @@ void history_release(struct sim *s, size_t node, uint64_t handle, bool closed)
 	}
 }
 
+/* The name's file was made by one handle, the flock is of one: both are lost by now. */
+void history_broken(struct sim *s, size_t node, const struct node_revoke *revoke)
+{
+	struct history *history = history_of(s);
+	struct hold *h, *next;
+
+	DL_FOREACH_SAFE (history->holds, h, next) {
+		if (h->node != node || h->ino != revoke->ino ||
+		    (!(h->name[0] && revoke->kind == HOLDER_NAME) &&
+		     !break_let_go(s, node, h->handle)))
+			continue;
+		DL_DELETE(history->holds, h);
+		free(h);
+	}
+}
+
 /* ---- Contents ---- */
 
 static void write_begun(struct sim *s, struct request *r)
@@ -235,7 +256,13 @@ static void write_begun(struct sim *s, struct request *r)
 	struct written *w = calloc(1, sizeof(*w));
 
 	assert(w && r->message->data_len <= VALUE_MAX);
-	w->change = change_of(s, r);
+	w->change = (struct change){
+		.node = r->node,
+		.instance = r->instance,
+		.epoch = s->nodes[r->node].node->highest_epoch,
+		.begun = r->begun,
+		.ended = UNKNOWN,
+	};
 	w->seen = UNKNOWN;
 	w->len = r->message->data_len;
 	if (w->len)
@@ -253,13 +280,28 @@ static struct written *written_as(struct file *f, const void *value, size_t len)
 	return NULL;
 }
 
+/*
+ * Not done, for all that its program is told, it may have been done at any time since it was begun,
+ * by the master of that time: what that one knew alone is forgotten with it.
+ */
 static void write_ended(struct sim *s, const struct request *r)
 {
 	struct file *f = file_of(s, r->message->ino);
 	struct written *w = written_as(f, r->message->data, r->message->data_len);
 
 	assert(w);
-	w->change = change_of(s, r);
+	if (r->status != STATUS_OK)
+		return;
+	was_there(&w->change, sim_epoch(s, r->node));
+	w->change.ended = r->ended;
+}
+
+/* Who reads it tells that this epoch's master has it, who does not forget. */
+static void was_seen(const struct sim *s, struct written *w, const struct request *r)
+{
+	if (r->ended < w->seen)
+		w->seen = r->ended;
+	was_there(&w->change, sim_epoch(s, r->node));
 }
 
 static void was_read(struct sim *s, const struct request *r)
@@ -285,8 +327,26 @@ static void was_read(struct sim *s, const struct request *r)
 			sim_fail(s, "I11: node %zu read %.*s from %" PRIx64 " after %.*s", r->node,
 				 (int)r->reply->data_len, (const char *)r->reply->data, f->ino,
 				 (int)w->len, w->value);
-	if (seen && r->ended < seen->seen)
-		seen->seen = r->ended;
+	if (seen)
+		was_seen(s, seen, r);
+}
+
+/* Who has heard that it was done, and has told this master so. */
+static bool vouches(const struct sim *s, const struct change *c, uint64_t epoch)
+{
+	return c->ended != UNKNOWN && check_believes(s, c->node, c->instance) &&
+	       sim_epoch(s, c->node) == epoch;
+}
+
+void history_grace_over(struct sim *s, uint64_t epoch)
+{
+	struct file *f;
+	struct written *w;
+
+	for (f = history_of(s)->files; f; f = f->hh.next)
+		DL_FOREACH (f->writes, w)
+			if (vouches(s, &w->change, epoch))
+				was_there(&w->change, epoch);
 }
 
 /* ---- Requests ---- */

@@ -235,6 +235,19 @@ void names_closed(struct sim *s, size_t node, uint64_t handle)
 		}
 }
 
+void names_lost(struct sim *s, size_t node, uint64_t ino)
+{
+	struct use *u, *next;
+
+	DL_FOREACH_SAFE (s->uses, u, next) {
+		if (u->node != node || u->ino != ino || !break_let_go(s, node, u->handle))
+			continue;
+		locks_closed(s, node, u->handle);
+		DL_DELETE(s->uses, u);
+		free(u);
+	}
+}
+
 /* ---- The end of sessions, and of all ---- */
 
 /* Nothing that a session held or was about to do is left when it is freed (I7). */

@@ -92,8 +92,6 @@ bool life_lasted(const struct sim *s, const struct name *n, const struct life *l
 		 const struct request *r);
 /* It was there at this time. Returns the life. */
 struct life *life_seen(struct life *l, int64_t at);
-/* A time-to-live may end the names of this file from now on. */
-void lives_are_mortal(struct sim *s, uint64_t ino);
 
 /* An answer is explained, or the seed fails. `but`: a file that may be there, 0: none. */
 void explain_absence(struct sim *s, struct name *n, const struct request *r, uint64_t but);

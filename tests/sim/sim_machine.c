@@ -151,6 +151,7 @@ void sim_start_node(struct sim *s, size_t i)
 	assert(n->node);
 	if (!s->hold_ns) /* as if a program had been in the root */
 		n->node->root = (struct attr){.ino = ROOT_INO, .mode = S_IFDIR};
+	n->node->watching = s->config.breaks && i % 3 == 0;
 	n->leaving = n->midway = false;
 	n->epoch = 0;
 	n->astray = s->machines[i].rate_ppm == 0;
@@ -170,6 +171,7 @@ void sim_crash_node(struct sim *s, size_t i)
 		net_disconnect(s, i, m);
 	machine_dies(s, i);
 	programs_die(s, i);
+	break_forget(s, i);
 	requests_die(s, i);
 	node_free(s->nodes[i].node);
 	s->nodes[i].node = NULL;
@@ -219,6 +221,8 @@ void sim_node_loop(struct sim *s, size_t i)
 	struct node_answer answer;
 	struct node_event event;
 	struct node_notice *notice;
+	struct node_change change;
+	struct node_revoke revoke;
 	struct packet packet;
 	size_t master;
 
@@ -233,12 +237,17 @@ void sim_node_loop(struct sim *s, size_t i)
 		return;
 	while (node_next_answer(n, now, &answer))
 		request_answered(s, i, &answer);
+	break_look(s, i);
 	while (node_next_packet(n, now, &master, &packet))
 		net_send_to_master(s, i, master, &packet);
 	while (node_next_event(n, &event))
 		node_tells(s, i, &event);
 	while ((notice = node_next_notice(n)))
 		node_notices(s, i, notice);
+	while (node_next_change(n, &change))
+		check_change(s, i, &change);
+	while (node_next_revoke(n, &revoke))
+		break_begins(s, i, &revoke);
 	if (node_fence(n) == NODE_FENCE_LOST && !s->holders_stay)
 		node_fenced(n, i != 1, now);
 	set_wake(s, i, node_deadline(n));

@@ -18,11 +18,12 @@
 
 #include "sim.h"
 
-#define THINK_MAX_NS (400 * NS_PER_MS)
-#define HOLD_MAX_NS  (3 * NS_PER_SEC)
-#define LONG_MAX_NS  (20 * NS_PER_SEC)
-#define PLAN_MAX     8
-#define RANGES_FROM  2 /* where a plan's first range is asked for */
+#define THINK_MAX_NS   (400 * NS_PER_MS)
+#define HOLD_MAX_NS    (3 * NS_PER_SEC)
+#define LONG_MAX_NS    (20 * NS_PER_SEC)
+#define PLAN_MAX       8
+#define BREAKING_PLANS 5
+#define RANGES_FROM    2 /* where a plan's first range is asked for */
 
 #define SURVEY_SEEDS   4 /* in one of so many histories, */
 #define SURVEY_ANSWERS 8 /* after one of so many answers */
@@ -43,7 +44,8 @@ enum act {
 	ACT_TOUCH,
 	ACT_UNLINK,
 	ACT_LIST,
-	ACT_INFO, /* who holds it? */
+	ACT_INFO,  /* who holds it? */
+	ACT_BREAK, /* take it away from him */
 	ACT_MKDIR,
 	ACT_RMDIR,
 	ACT_LINK,	 /* as the l of the same number */
@@ -84,6 +86,12 @@ static const struct plan {
 	{'d', {ACT_LOOKUP, ACT_LIST}},
 	{'m', {ACT_MAKE, ACT_WRITE, ACT_MOVE, ACT_HOLD, ACT_UNLINK}},
 	{'m', {ACT_LOOKUP, ACT_MOVE, ACT_LOOKUP}},
+	/* BREAKING_PLANS of them: not in every history, as they make the others short. */
+	{'e', {ACT_LOOKUP, ACT_INFO, ACT_BREAK, ACT_LOOKUP}},
+	{'f', {ACT_LOOKUP, ACT_INFO, ACT_BREAK, ACT_INFO, ACT_BREAK}},
+	{'k', {ACT_MAKE, ACT_INFO, ACT_BREAK, ACT_EXCLUSIVE, ACT_INFO, ACT_BREAK}},
+	{'l', {ACT_LOOKUP, ACT_INFO, ACT_BREAK}},
+	{'d', {ACT_LOOKUP, ACT_INFO, ACT_BREAK}},
 };
 
 struct program {
@@ -97,6 +105,7 @@ struct program {
 	struct request *request; /* under way */
 	uint64_t token;		 /* of its lock in the plan, 0: none */
 	uint64_t token_instance; /* of the session that has it */
+	uint64_t told;		 /* the token that INFO told */
 	bool made;		 /* a lock file that is still to be removed */
 	bool idle;
 	uint64_t writes;
@@ -125,7 +134,7 @@ static void finish_plan(struct sim *s, struct program *p)
 		sim_trace(s, "node %zu closes %lu", p->node, (unsigned long)p->handle);
 		sim_node_loop(s, p->node);
 	}
-	p->handle = p->ino = p->token = 0;
+	p->handle = p->ino = p->token = p->told = 0;
 	p->made = false;
 	p->plan = NULL;
 	if (s->programs_stop)
@@ -136,8 +145,10 @@ static void finish_plan(struct sim *s, struct program *p)
 
 static void choose_plan(struct sim *s, struct program *p)
 {
+	size_t count = sizeof(plans) / sizeof(*plans) - (s->config.breaks ? 0 : BREAKING_PLANS);
+
 	do
-		p->plan = &plans[sim_below(s, sizeof(plans) / sizeof(*plans))];
+		p->plan = &plans[sim_below(s, count)];
 	while (s->config.sorts[0] && !strchr(s->config.sorts, p->plan->sort));
 	p->at = 0;
 	snprintf(p->name, sizeof(p->name), "%c%d", p->plan->sort,
@@ -328,6 +339,9 @@ static void act(struct sim *s, struct program *p, enum act act)
 	case ACT_INFO:
 		m.kind = MESSAGE_GETINFO;
 		break;
+	case ACT_BREAK:
+		m = (struct message){.kind = MESSAGE_BREAK, .token = p->told ? p->told : 1};
+		break;
 	case ACT_HOLD:
 	case ACT_LONG:
 	case ACT_END:
@@ -375,6 +389,8 @@ static void check_token(struct sim *s, struct program *p, const struct request *
 {
 	uint64_t instance = node_instance(s->nodes[p->node].node);
 
+	if (r->message->kind == MESSAGE_GETINFO)
+		p->told = r->reply->token;
 	if (r->message->kind == MESSAGE_LOCK && r->message->lock_kind == LOCK_FLOCK) {
 		p->token = r->reply->token;
 		p->token_instance = instance;
@@ -383,7 +399,8 @@ static void check_token(struct sim *s, struct program *p, const struct request *
 	    r->reply->token != p->token)
 		sim_fail(s, "I12: the holder of token %" PRIx64 " is told %" PRIx64, p->token,
 			 r->reply->token);
-	if (r->message->kind == MESSAGE_SURVEY && p->token && p->token_instance == instance)
+	if (r->message->kind == MESSAGE_SURVEY && p->token && p->token_instance == instance &&
+	    !break_let_go(s, p->node, p->handle))
 		survey_has(s, r, p->token, p->pid);
 }
 
@@ -407,7 +424,9 @@ void program_answered(struct sim *s, struct program *p, struct request *r)
 	if (r->reply && r->reply->attr.ino && r->message->kind != MESSAGE_UNLINK)
 		p->ino = r->reply->attr.ino;
 	p->made |= p->plan->sort == 'e' && r->message->kind == MESSAGE_CREATE && r->handle;
-	if (status != STATUS_OK)
+	if (r->message->kind == MESSAGE_BREAK)
+		break_answered(s, r);
+	else if (status != STATUS_OK)
 		p->at = PLAN_MAX;
 	else if (r->message->kind == MESSAGE_RENAME)
 		memcpy(p->name, p->other, sizeof(p->name));
@@ -415,8 +434,13 @@ void program_answered(struct sim *s, struct program *p, struct request *r)
 		check_token(s, p, r);
 	p->request = NULL;
 	if (surveys_now(s, r))
-		p->request = request_submit(
-			s, p->node, &(struct message){.kind = MESSAGE_SURVEY, .pid = p->pid}, p);
+		p->request = request_submit(s, p->node,
+					    &(struct message){
+						    .kind = MESSAGE_SURVEY,
+						    .handle = p->handle,
+						    .pid = p->pid,
+					    },
+					    p);
 	request_free(s, r);
 	if (p->request)
 		return;

@@ -20,7 +20,8 @@ struct sim *story_begin_with(struct sim_config config)
 		config.masters = 1;
 	config.trace = getenv("SIM_TRACE") != NULL;
 	config.exclusive_store = config.masters == 1;
-	config.lease_ns = STORY_LEASE_NS;
+	if (!config.lease_ns)
+		config.lease_ns = STORY_LEASE_NS;
 	config.leader_lease_ns = MASTER_LEADER_LEASE_DEFAULT_NS;
 	config.idle_ns = STORY_IDLE_NS;
 	s = sim_new(&config);

@@ -76,7 +76,7 @@ static void test_stopped_leader_leaves_a_gap(void **state)
 
 	queue_up(s, &q);
 	sim_stop_master(s, old);
-	assert_true(sim_run_until(s, another_leads, &old, NS_PER_SEC / 2));
+	assert_true(sim_run_until(s, another_leads, &old, NS_PER_SEC / 5));
 	assert_null(s->masters[old].master);
 	queue_is_intact(s, &q);
 	story_end(s);
@@ -108,6 +108,22 @@ static void test_hung_leader_goes_on_leading(void **state)
 	sim_run_for(s, NS_PER_SEC);
 	assert_true(leader(s) != old);
 	queue_is_intact(s, &q);
+	story_end(s);
+}
+
+/* The next renewal, which would be missed, may be far away. */
+static void test_hung_leader_is_waited_for_as_long_as_a_long_lease(void **state)
+{
+	struct sim *s = story_begin_with((struct sim_config){
+		.nodes = 1, .masters = 3, .seed = 1, .lease_ns = 20 * STORY_LEASE_NS});
+	size_t old = leader(s);
+	struct opened f = story_make(s, 0, "f", 0);
+	struct request *r;
+
+	machine_pause(s, machine_of_master(old));
+	r = story_flock(s, &f, LOCK_EXCLUSIVE, true);
+	assert_int_equal(story_wait(s, r, TL + 2 * NS_PER_SEC)->status, STATUS_OK);
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_LAPSED], 0);
 	story_end(s);
 }
 
@@ -191,6 +207,7 @@ int main(void)
 		cmocka_unit_test(test_stopped_leader_leaves_a_gap),
 		cmocka_unit_test(test_killed_leader_takes_something_along),
 		cmocka_unit_test(test_hung_leader_goes_on_leading),
+		cmocka_unit_test(test_hung_leader_is_waited_for_as_long_as_a_long_lease),
 		cmocka_unit_test(test_leader_without_a_store_serves_on),
 		cmocka_unit_test(test_deaf_leader_keeps_the_lead),
 		cmocka_unit_test(test_one_node_cut_off_unseats_the_leader),

@@ -127,7 +127,7 @@ static void test_dying_waiter_holds_up_the_queue(void **state)
 	story_cut(s, 1, true, true);
 	sim_run_for(s, lease_left(s, instance) - 100 * HOP);
 	s->store.down = true;
-	assert_true(sim_run_until(s, is_deleting, NULL, NS_PER_SEC));
+	assert_true(sim_run_until(s, is_deleting, NULL, 2 * NS_PER_SEC));
 	story_unlock(s, &f[0]);
 	assert_int_equal(story_wait(s, waits[1], 3 * HOP)->status, STATUS_OK);
 	assert_true(engine_knows(s, s->nodes[1].id, instance));
