@@ -88,7 +88,7 @@ static void tell_runs(const struct once *o, const json_t *lock)
 
 	node = entry_word(lock, "node");
 	text_span(age, entry_real(lock, "age"));
-	printf("%s: runs on node %s, since %s ago (pid %lld)\n", name, node, age,
+	printf("%s: runs on node %s for %s (pid %lld)\n", name, node, age,
 	       entry_number(lock, "pid"));
 	free(name);
 	free(node);

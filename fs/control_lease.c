@@ -88,8 +88,12 @@ void lease_open(fuse_req_t req, const struct control_file *file, struct fuse_fil
 
 void lease_turn(struct fs *fs)
 {
+	int64_t until_ns = node_belief_end(fs->node);
 	struct reader *r;
 
+	if (until_ns == fs->lease_told_ns)
+		return; /* of two sessions it is never the same */
+	fs->lease_told_ns = until_ns;
 	DL_FOREACH (fs->readers, r)
 		if (is_lease(r))
 			look(fs, r);

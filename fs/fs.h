@@ -78,8 +78,9 @@ struct fs {
 	struct breaks breaks;
 	struct reader *readers; /* control_stream.h */
 	size_t reader_count;
-	size_t watching;   /* readers of changes, and opens that will be */
-	bool readers_stir; /* one of them may have something to read, or a signal */
+	size_t watching;       /* readers of changes, and opens that will be */
+	int64_t lease_told_ns; /* what node_belief_end said when readers were told last */
+	bool readers_stir;     /* one of them may have something to read, or a signal */
 	bool mounted;
 	bool ready;		/* the kernel has said INIT and agreed */
 	char refused[160];	/* why the kernel will not do, from INIT */

@@ -563,6 +563,8 @@ void exec_drain(struct master *m)
 		if (s)
 			session_push(m, s, &r);
 	}
+	while (table_next_changed(m->table, &ino))
+		vouch_renew(m, ino);
 	while (table_next_gone(m->table, &ino))
 		vouch_gone(m, ino);
 	seen_drain(m);

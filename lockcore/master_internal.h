@@ -271,6 +271,8 @@ void vouch_changed(struct master *m, struct session *s, uint64_t ino);
  */
 uint32_t vouch_removed(struct master *m, struct session *s, uint64_t ino);
 void vouch_tomb_pushed(struct master *m, struct session *s, uint64_t ino);
+/* It has changed by itself, a name's time being over: who vouches for it is to know. */
+void vouch_renew(struct master *m, uint64_t ino);
 /* The file is gone otherwise: its time was over, or its last handle was closed. */
 void vouch_gone(struct master *m, uint64_t ino);
 void vouch_acked(struct master *m, struct session *s);

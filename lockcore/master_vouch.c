@@ -283,6 +283,18 @@ static void hand_on(struct master *m, struct vouch *v, uint64_t dead)
 	session_push(m, heir, &msg);
 }
 
+/* Else a master that starts anew would find the name, and let it live once more. */
+void vouch_renew(struct master *m, uint64_t ino)
+{
+	struct vouch *v = find(m, ino);
+
+	assert(m->state == MASTER_SERVING);
+	if (!v)
+		return;
+	assert(!v->gone);
+	hand_on(m, v, 0);
+}
+
 static void session_left(struct master *m, struct vouch *v, struct session *s)
 {
 	bool was_voucher = v->voucher == s;

@@ -282,14 +282,35 @@ int64_t table_deadline(const struct table *t)
 	return t->limbo && t->limbo->limbo_end_ns < life ? t->limbo->limbo_end_ns : life;
 }
 
-/* A held directory whose time-to-live is over may have names in it. */
+static void changed_by_time(struct table *t, struct inode *inode)
+{
+	if (!inode->changed_prev)
+		DL_APPEND2(t->changed, inode, changed_prev, changed_next);
+}
+
+void table_drop_changed(struct table *t, struct inode *inode)
+{
+	if (!inode->changed_prev)
+		return;
+	DL_DELETE2(t->changed, inode, changed_prev, changed_next);
+	inode->changed_prev = NULL;
+}
+
+/* A held directory whose time-to-live is over may have names in it; a file may be open, or have
+ * others. */
 static void end_of_life(struct table *t, struct dentry *d, struct moment now)
 {
-	assert(d->holder ? d->ttl_ns != 0 : !d->inode->handles);
-	if (d->inode->dir && d->inode->dir->live)
+	struct inode *inode = d->inode;
+
+	assert(d->holder ? d->ttl_ns != 0 : !inode->handles);
+	if (inode->dir && inode->dir->live) {
 		dentry_orphan(t, d, now);
-	else
-		dentry_unlink(t, d, now);
+		inode_changed(inode, now);
+	} else {
+		dentry_unlink(t, d, now); /* counts as the change of the file */
+	}
+	if (inode->dentries || inode->handles)
+		changed_by_time(t, inode);
 }
 
 void table_tick(struct table *t, struct moment now)
@@ -331,6 +352,17 @@ bool table_next_gone(struct table *t, uint64_t *ino)
 	t->gone = inode->gone_next;
 	*ino = inode->ino;
 	limbo_add(t, inode);
+	return true;
+}
+
+bool table_next_changed(struct table *t, uint64_t *ino)
+{
+	struct inode *inode = t->changed;
+
+	if (!inode)
+		return false;
+	table_drop_changed(t, inode);
+	*ino = inode->ino;
 	return true;
 }
 

@@ -315,6 +315,9 @@ struct table_grant {
 bool table_next_grant(struct table *t, struct table_grant *out);
 /* An inode that no longer exists, but for limbo. */
 bool table_next_gone(struct table *t, uint64_t *ino);
+/* An inode of which table_tick has ended a name, or the holding of one, and which lives on: its record
+ * is another now, by nobody's request. */
+bool table_next_changed(struct table *t, uint64_t *ino);
 
 /*
  * ---- Who has seen which name (contract 2.4) ----

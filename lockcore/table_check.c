@@ -108,6 +108,7 @@ static void check_inode(const struct table *t, const struct inode *inode)
 	size_t names = 0;
 
 	assert((inode->size == 0) == (inode->content == NULL));
+	assert(!inode->changed_prev || inode->dentries || inode->handles);
 	assert(inode->dentries || inode->handles || inode->ino == ROOT_INO || t->restoring ||
 	       (inode->dir && inode->dir->live));
 	DL_FOREACH2 (inode->dentries, d, inode_next) {

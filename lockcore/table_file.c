@@ -82,6 +82,7 @@ void inode_put(struct table *t, struct inode *inode, struct moment now)
 	if (inode->dentries || in_use(inode) || inode->ino == ROOT_INO || inode->restore)
 		return;
 	assert(!inode->nlink);
+	table_drop_changed(t, inode);
 	lockset_leave(inode);
 	lost_unlist(inode);
 	HASH_DEL(t->inodes, inode);

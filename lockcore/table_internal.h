@@ -90,8 +90,9 @@ struct inode {
 	struct inode *set_prev, *set_next; /* lockset.members */
 	struct dir *dir;		   /* directories only */
 	struct restore *restore;
-	struct inode *gone_next; /* table.gone */
-	int64_t limbo_end_ns;	 /* table.limbo: remembered until then */
+	struct inode *gone_next;		   /* table.gone */
+	struct inode *changed_prev, *changed_next; /* table.changed, if changed_prev is set */
+	int64_t limbo_end_ns;			   /* table.limbo: remembered until then */
 };
 
 struct handle {
@@ -186,8 +187,9 @@ struct table {
 	struct seen *claims;	   /* while restoring: seen before */
 	struct seen *news;	   /* not yet drained */
 	struct client *watchers;
-	struct inode *gone;  /* not yet drained */
-	struct inode *limbo; /* gone, by ino, the oldest first */
+	struct inode *gone;    /* not yet drained */
+	struct inode *changed; /* by time, and lives on; not yet drained */
+	struct inode *limbo;   /* gone, by ino, the oldest first */
 	struct deadlines lives;
 	uint64_t epoch_base; /* epoch << TABLE_EPOCH_SHIFT */
 	uint64_t tokens, inos, tickets, cookies;
@@ -253,6 +255,8 @@ struct handle *table_handle(struct table *t, uint64_t client, uint64_t id); /* N
 enum status table_add_handle(struct table *t, uint64_t client, uint64_t id, struct inode *inode);
 void table_remove_handle(struct table *t, struct handle *h);
 uint64_t table_next_token(struct table *t);
+/* It is gone: no word of its change is due any more. */
+void table_drop_changed(struct table *t, struct inode *inode);
 
 /* table_file.c */
 struct inode *inode_find(struct table *t, uint64_t ino);

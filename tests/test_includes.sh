@@ -75,6 +75,6 @@ nowhere_but '<systemd/' 'master/service\.c' "systemd is known in one place"
 nowhere_but '<curl/curl\.h>' 'master/(store_)?etcd.*|tests/[a-z_/]*etcd[a-z_]*\.[ch]' \
 	"etcd's HTTP is known to its store alone"
 nowhere_but '<jansson\.h>' \
-	'cli/.*|fs/(control_status|survey_json|json_text)\.[ch]|master/(store_)?etcd.*|tests/[a-z_/]*(etcd|survey|json|cli)[a-z_]*\.[ch]' \
+	'cli/.*|fs/(control_lease|control_status|survey_json|json_text)\.[ch]|master/(store_)?etcd.*|tests/[a-z_/]*(etcd|survey|json|cli)[a-z_]*\.[ch]' \
 	"JSON is known to etcd's store, the control files and their readers alone"
 exit $failed

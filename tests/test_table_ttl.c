@@ -162,6 +162,47 @@ static void test_nonsense_is_taken(void **state)
 	assert_int_equal(set_ttl(*state, ino, FIVE, 0), STATUS_NOT_PERMITTED);
 }
 
+/* Somebody must hear of it who would bring the name back. */
+static void test_what_outlives_its_name_changes_in_silence(void **state)
+{
+	uint64_t e = held_file(*state, 1, 2, "e"), f = plain_file(*state, "f"), told;
+	uint64_t d = dir_in(*state, 1, ROOT_INO, "d"), version = attr_of(*state, d).version;
+	struct table_make make = make_in(1, ROOT_INO, "g");
+	struct attr attr;
+
+	dir_in(*state, 2, d, "x");
+	assert_ok(table_link(*state, f, &make, at(0), &attr));
+	assert_ok(set_ttl(*state, e, FIVE, 0));
+	assert_ok(set_ttl(*state, f, FIVE + 1, 0));
+	assert_ok(set_ttl(*state, d, FIVE + 2, 0));
+	table_tick(*state, at(4));
+	assert_false(table_next_changed(*state, &told));
+	table_tick(*state, at(6));
+	assert_true(table_next_changed(*state, &told) && told == e);
+	assert_true(table_next_changed(*state, &told) && told == f);
+	assert_true(table_next_changed(*state, &told) && told == d);
+	assert_false(table_next_changed(*state, &told));
+	assert_int_equal(attr_of(*state, d).version, version + 2); /* the ttl, and its end */
+	assert_true(link_of(*state, d).holder == 0);
+}
+
+/* A file with two names, of which the first ends a moment before the other. */
+static void test_what_is_gone_is_told_to_have_changed(void **state)
+{
+	struct table_make make = make_in(2, ROOT_INO, "g");
+	uint64_t e = held_file(*state, 1, 1, "e"), told;
+	struct attr attr;
+
+	make.ttl_ns = FIVE;
+	assert_ok(table_link(*state, e, &make, at(0), &attr));
+	assert_ok(set_ttl(*state, e, FIVE + 1, 0));
+	table_close(*state, 1, 1, at(1));
+	table_tick(*state, at(6));
+	assert_false(table_next_changed(*state, &told));
+	assert_true(table_next_gone(*state, &told) && told == e);
+	table_check(*state);
+}
+
 #define FEAR(name) cmocka_unit_test_setup_teardown(name, table_setup, table_teardown)
 
 int main(void)
@@ -177,6 +218,8 @@ int main(void)
 		FEAR(test_create_and_replace_are_mixed_up),
 		FEAR(test_a_stranger_ends_a_file_that_he_may_write),
 		FEAR(test_nonsense_is_taken),
+		FEAR(test_what_outlives_its_name_changes_in_silence),
+		FEAR(test_what_is_gone_is_told_to_have_changed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 # shellcheck shell=bash disable=SC2317
 set -u
 export LC_ALL=C.UTF-8
-DLOCK=$1
+DLOCK=$(realpath "$1") || exit 1
 PATIENCE=60
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/dlock-run.XXXXXX") || exit 1

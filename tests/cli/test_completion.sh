@@ -4,7 +4,7 @@
 # usage: test_completion.sh DLOCK COMPLETION-FILE
 set -u
 export LC_ALL=C.UTF-8
-DLOCK=$1
+DLOCK=$(realpath "$1") || exit 1
 T=$(mktemp -d "${TMPDIR:-/tmp}/dlock-completion.XXXXXX") || exit 1
 trap 'rm -rf "$T"' EXIT
 FAILED=0

@@ -94,7 +94,7 @@ case_two_run_at_once() {
 	begins once -p 300d job -- sh -c 'echo $$ >'"$T"'/up; until [ -e '"$T"'/go ]; do sleep 0.05; done'
 	said up
 	out=$("$DLOCK" -m "$M" once -p 300d job -- "${RUN[@]}" 2>"$T/err2") || fail "status $?"
-	[ "$out" = "job: runs on node b, since 3.0s ago (pid 7)" ] || fail "it says $out"
+	[ "$out" = "job: runs on node b for 3.0s (pid 7)" ] || fail "it says $out"
 	touch "$T/go"
 	ends 0
 	ran 0 || fail "a second ran"

@@ -163,15 +163,19 @@ case_anybody_breaks_a_lock() {
 }
 
 case_without_a_master_status_hangs_or_lists_lie() {
+	local told listed
 	kill -STOP "$(pid_of master)"
-	on a status >"$T/out" || fail "status: $?"
-	grep -q "^node     a$" "$T/out" || fail "$(cat "$T/out")"
-	on a ls >"$T/out" 2>"$T/err"
-	[ $? = 1 ] || fail "a list without a master"
-	grep -q "no master answers" "$T/err" || fail "$(cat "$T/err")"
-	[ ! -s "$T/out" ] || fail "it lists $(cat "$T/out")"
+	on a status >"$T/told" 2>"$T/told.err"
+	told=$?
+	on a ls >"$T/listed" 2>"$T/listed.err"
+	listed=$?
 	kill -CONT "$(pid_of master)"
-	wait_until on a ls >"$T/out" || fail "the list does not come back"
+	[ $told = 0 ] || fail "status: $told: $(cat "$T/told.err")"
+	grep -q "^node     a$" "$T/told" || fail "$(cat "$T/told")"
+	[ $listed = 1 ] || fail "a list without a master: $listed"
+	grep -q "no master answers" "$T/listed.err" || fail "$(cat "$T/listed.err")"
+	[ ! -s "$T/listed" ] || fail "it lists $(cat "$T/listed")"
+	wait_until on a ls >/dev/null || fail "the list does not come back"
 }
 
 case_a_mount_that_is_none_is_used() {

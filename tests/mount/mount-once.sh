@@ -55,7 +55,7 @@ case_a_runner_that_dies_has_done_it() {
 	begin r b once -p 300d dies -- bash -c 'echo >>"$0"; exec sleep 1000' "$T/dies"
 	wait_until ran "$T/dies" 1 || fail "it does not run"
 	once c dies "${RAN[@]}" "$T/dies" >"$T/out" || fail "status $?"
-	grep -q "^dies: runs on node b, since .* ago (pid .*)" "$T/out" || fail "$(cat "$T/out")"
+	grep -q "^dies: runs on node b for .* (pid .*)" "$T/out" || fail "$(cat "$T/out")"
 	crash b
 	wait_until gone "$(run_of r)" || fail "it does not end"
 	until [ -s "$T/dies.2" ]; do

@@ -156,6 +156,7 @@ struct sim_node {
 	bool astray; /* its clock has stood still: its belief means nothing until it is restarted */
 	uint64_t epoch;	   /* the highest that it has taken anything from */
 	uint64_t over;	   /* a session instance that has stopped believing */
+	uint64_t deleted;  /* one that the store has deleted */
 	uint64_t believed; /* the one that believed before this event; 0: none */
 };
 
@@ -310,7 +311,8 @@ void engine_free(struct sim *s);
 void break_begins(struct sim *s, size_t node, const struct node_revoke *revoke);
 /* Of what the node has let go, its programs have stopped. Before any packet says so. */
 void break_look(struct sim *s, size_t node);
-/* Is the handle lost, and not only about to be? */
+/* Is the handle lost, or about to be? And is it for certain? */
+bool break_has_begun(const struct sim *s, size_t node, uint64_t handle);
 bool break_let_go(const struct sim *s, size_t node, uint64_t handle);
 void break_answered(struct sim *s, const struct request *r);
 void break_forget(struct sim *s, size_t node);
@@ -415,6 +417,8 @@ void check_after(struct sim *s, size_t machine);
 void check_master_packet(struct sim *s, size_t master, const struct packet *p);
 void check_swap(struct sim *s, const struct engine_cell *from, const struct engine_cell *to);
 void check_received(struct sim *s, size_t node, uint64_t epoch);
+/* The store has deleted the session. */
+void check_deleted(struct sim *s, uint64_t instance);
 /* After a step of a master. */
 void check_master(struct sim *s, size_t master);
 void check_master_event(struct sim *s, size_t master, const struct master_event *e);

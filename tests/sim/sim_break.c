@@ -48,6 +48,11 @@ void break_begins(struct sim *s, size_t node, const struct node_revoke *revoke)
 		       token);
 }
 
+bool break_has_begun(const struct sim *s, size_t node, uint64_t handle)
+{
+	return node_handle_is_lost(s->nodes[node].node, handle);
+}
+
 bool break_let_go(const struct sim *s, size_t node, uint64_t handle)
 {
 	const struct node_handle *h = node_handle_find(s->nodes[node].node, handle);

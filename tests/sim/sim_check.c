@@ -162,6 +162,28 @@ static void check_old_store(struct sim *s, size_t master)
 		s->lied_to = true;
 }
 
+/*
+ * A store that was put back knows a session that had ended, and the node, whose clock stood still, has
+ * it still: it brings back what others have got, or seen the end of.
+ */
+static void check_revived(struct sim *s, uint64_t instance)
+{
+	size_t node = node_of_instance(s, instance);
+
+	if (node < s->config.nodes && s->nodes[node].astray && s->store.lost_epoch &&
+	    s->nodes[node].deleted == instance)
+		s->lied_to = true;
+}
+
+void check_deleted(struct sim *s, uint64_t instance)
+{
+	size_t node = node_of_instance(s, instance);
+
+	if (node < s->config.nodes)
+		s->nodes[node].deleted = instance;
+	history_deleted(s, instance);
+}
+
 /* I5: a leader welcomes nobody who is not in the registry. */
 static void check_welcome(struct sim *s, size_t master, uint64_t instance)
 {
@@ -197,6 +219,7 @@ void check_master_packet(struct sim *s, size_t master, const struct packet *p)
 		if (m->kind == MESSAGE_WELCOME) {
 			check_welcome(s, master, p->instance);
 			check_old_store(s, master);
+			check_revived(s, p->instance);
 		}
 		if (m->kind == MESSAGE_REPLY)
 			check_reply(s, master);

@@ -66,7 +66,7 @@ static void delete (struct sim *s, const struct engine_session *session)
 
 	if (i < st->count)
 		st->registry[i] = st->registry[--st->count];
-	history_deleted(s, session->instance);
+	check_deleted(s, session->instance);
 }
 
 static void back_up(struct store *st)

@@ -36,7 +36,8 @@ static void take_over(struct sim *s, struct name *n, struct life *own, const str
 	DL_FOREACH (n->lives, l) {
 		if (l != own && l->ino == ino && !l->told && !life_is_over(s, l, r->begun))
 			met = l;
-		if (l != own && !l->ino)
+		/* What was met before it was begun it has not made. */
+		if (l != own && !l->ino && l->made_begun < own_was.made)
 			unheard = l;
 	}
 	own->ino = ino;

@@ -400,7 +400,7 @@ static void check_token(struct sim *s, struct program *p, const struct request *
 		sim_fail(s, "I12: the holder of token %" PRIx64 " is told %" PRIx64, p->token,
 			 r->reply->token);
 	if (r->message->kind == MESSAGE_SURVEY && p->token && p->token_instance == instance &&
-	    !break_let_go(s, p->node, p->handle))
+	    !break_has_begun(s, p->node, p->handle))
 		survey_has(s, r, p->token, p->pid);
 }
 
@@ -434,13 +434,8 @@ void program_answered(struct sim *s, struct program *p, struct request *r)
 		check_token(s, p, r);
 	p->request = NULL;
 	if (surveys_now(s, r))
-		p->request = request_submit(s, p->node,
-					    &(struct message){
-						    .kind = MESSAGE_SURVEY,
-						    .handle = p->handle,
-						    .pid = p->pid,
-					    },
-					    p);
+		p->request = request_submit(
+			s, p->node, &(struct message){.kind = MESSAGE_SURVEY, .pid = p->pid}, p);
 	request_free(s, r);
 	if (p->request)
 		return;

@@ -240,6 +240,83 @@ static void test_what_was_seen_since_the_restart_may_be_forgotten(void **state)
 	story_end(u.s);
 }
 
+/* Node 0 has what it wrote first, and its clock stands still; the file is gone, and so its session. */
+static struct sim *outlive_node_0(void)
+{
+	struct sim *s = story_begin(2);
+	struct opened f = story_make(s, 0, "f", 0), g = story_make(s, 1, "f", 0);
+
+	story_write(s, &f, "old");
+	sim_run_for(s, HOP);
+	story_write(s, &g, "new");
+	story_cut(s, 0, true, true);
+	machine_set_rate(s, machine_of_node(0), 0);
+	s->nodes[0].astray = true;
+	assert_int_equal(story_unlink(s, 1, "f"), STATUS_OK);
+	story_close(s, &g);
+	for (int i = 0; i < SIM_BACKUPS; i++) {
+		story_restart(s);
+		story_grace_over(s);
+	}
+	assert_int_equal(story_lookup(s, 1, "f"), STATUS_NO_ENTRY);
+	return s;
+}
+
+/*
+ * The store is put back to when it knew that session, which nobody but the node's own clock could tell
+ * to be over: no rule helps against both.
+ */
+static void test_an_old_store_and_a_frozen_clock_go_unnoticed(void **state)
+{
+	struct sim *s = outlive_node_0();
+	struct opened f;
+
+	sim_crash_master(s, 0);
+	engine_put_back(s, false);
+	sim_start_master(s, 0);
+	sim_run_for(s, NS_PER_SEC);
+	assert_int_equal(s->masters[0].told[MASTER_EVENT_STORE_OLD], 1);
+	machine_set_rate(s, machine_of_node(0), 1000000);
+	story_cut(s, 0, false, false);
+	sim_node_loop(s, 0);
+	story_grace_over(s);
+	f = story_make(s, 1, "f", 0);
+	story_reads(s, &f, "old");
+	assert_int_equal(s->nodes[0].told[NODE_EVENT_LAPSED], 0);
+	story_end(s);
+}
+
+/*
+ * The file that a first try made is met, and lost with its master; the second makes another. Whose move
+ * to the name was begun after that meeting did not make what was met, but moves its own there.
+ */
+static void test_what_was_met_first_is_taken_for_what_comes_later(void **state)
+{
+	struct sim *s = story_begin(3);
+	struct message create = {
+		.kind = MESSAGE_CREATE, .parent = ROOT_INO, .name = "b", .mode = 0644};
+	struct message list = {.kind = MESSAGE_READDIR, .ino = ROOT_INO};
+	struct request *make, *away;
+
+	story_make(s, 2, "a", 0);
+	story_cut(s, 0, false, true);
+	make = request_submit(s, 0, &create, NULL);
+	sim_run_for(s, 10 * HOP);
+	assert_int_equal(story_lookup(s, 1, "b"), STATUS_OK);
+	story_cut(s, 0, false, false);
+	s->links[0][0].slow_ns[1] = 100 * HOP;
+	story_restart(s);
+	story_grace_over(s);
+	s->links[2][0].slow_ns[1] = 1000 * HOP;
+	away = move(s, 2, "a", "b");
+	assert_int_equal(story_wait(s, make, 200 * HOP)->status, STATUS_OK);
+	assert_false(away->answered);
+	assert_int_equal(story_ask(s, 0, &list)->reply->entry_count, 1);
+	assert_false(away->answered);
+	assert_int_equal(story_wait(s, away, 2000 * HOP)->status, STATUS_OK);
+	story_end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +325,8 @@ int main(void)
 		cmocka_unit_test(test_a_late_hello_holds_what_was_freed),
 		cmocka_unit_test(test_what_nobody_knows_any_more_is_missed),
 		cmocka_unit_test(test_what_was_seen_since_the_restart_may_be_forgotten),
+		cmocka_unit_test(test_an_old_store_and_a_frozen_clock_go_unnoticed),
+		cmocka_unit_test(test_what_was_met_first_is_taken_for_what_comes_later),
 	};
 
 	cmocka_set_test_filter(getenv("CMOCKA_TEST_FILTER"));
