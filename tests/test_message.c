@@ -20,6 +20,8 @@ static void test_a_copy_owns_all_it_points_to(void **state)
 	struct entry entries[] = {{.ino = 1, .name = first}, {.ino = 2, .name = second}};
 	struct link links[] = {{.parent = 1, .name = second}, {.parent = 2, .name = first}};
 	struct holder holders[] = {{.pid = 1, .node = second}, {.pid = 2, .node = first}};
+	struct surveyed surveyed[] = {{.pid = 3, .name = first, .node = second},
+				      {.pid = 4, .name = second, .node = first}};
 	struct message m = {
 		.kind = MESSAGE_REPLY,
 		.name = name,
@@ -33,6 +35,8 @@ static void test_a_copy_owns_all_it_points_to(void **state)
 		.link_count = 2,
 		.holders = holders,
 		.holder_count = 2,
+		.surveyed = surveyed,
+		.surveyed_count = 2,
 	};
 	struct message *copy = message_copy(&m);
 
@@ -41,7 +45,7 @@ static void test_a_copy_owns_all_it_points_to(void **state)
 	memset(text, 'x', 4);
 	memset(data, 9, sizeof(data));
 	second[0] = first[0] = 'x';
-	entries[0].ino = links[1].parent = holders[1].pid = 99;
+	entries[0].ino = links[1].parent = holders[1].pid = surveyed[1].pid = 99;
 	assert_string_equal(copy->name, "name");
 	assert_string_equal(copy->name2, "ame");
 	assert_string_equal(copy->text, "text");
@@ -54,6 +58,11 @@ static void test_a_copy_owns_all_it_points_to(void **state)
 	assert_int_equal(copy->holders[1].pid, 2);
 	assert_string_equal(copy->holders[0].node, "bb");
 	assert_string_equal(copy->holders[1].node, "a");
+	assert_int_equal(copy->surveyed[1].pid, 4);
+	assert_string_equal(copy->surveyed[0].name, "a");
+	assert_string_equal(copy->surveyed[0].node, "bb");
+	assert_string_equal(copy->surveyed[1].name, "bb");
+	assert_string_equal(copy->surveyed[1].node, "a");
 	message_free(copy);
 }
 
@@ -67,6 +76,7 @@ static void test_an_empty_message_has_no_tail(void **state)
 	assert_null(copy->entries);
 	assert_null(copy->links);
 	assert_null(copy->holders);
+	assert_null(copy->surveyed);
 	assert_null(copy->name2);
 	message_free(copy);
 }
@@ -79,6 +89,12 @@ static void test_every_kind_and_status_has_its_own_name(void **state)
 	assert_string_equal(message_kind_name(MESSAGE_FORGET), "FORGET");
 	assert_string_equal(message_kind_name(MESSAGE_GETINFO), "GETINFO");
 	assert_string_equal(message_kind_name(MESSAGE_LOCK), "LOCK");
+	assert_string_equal(message_kind_name(MESSAGE_BREAK), "BREAK");
+	assert_string_equal(message_kind_name(MESSAGE_WATCH), "WATCH");
+	assert_string_equal(message_kind_name(MESSAGE_SURVEY), "SURVEY");
+	assert_string_equal(message_kind_name(MESSAGE_REVOKED), "REVOKED");
+	assert_string_equal(message_kind_name(MESSAGE_REVOKE), "REVOKE");
+	assert_string_equal(message_kind_name(MESSAGE_CHANGE), "CHANGE");
 	assert_string_equal(message_kind_name(MESSAGE_SEEN), "SEEN");
 	assert_string_equal(message_kind_name(MESSAGE_KIND_END), "?");
 	assert_string_equal(message_kind_name((enum message_kind)20), "?");

@@ -151,7 +151,7 @@ static void test_json_is_none(void **state)
 	struct surveyed found[2] = {two[0], two[1]};
 	const char *name, *hex;
 	struct survey *s;
-	json_t *all;
+	json_t *all, *locks, *lock;
 	char *text;
 
 	found[0].name = "a \"quoted\"\n\\name\x1b\xff\xc3";
@@ -163,14 +163,15 @@ static void test_json_is_none(void **state)
 	all = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(all);
 	assert_int_equal(json_integer_value(json_object_get(all, "version")), 1);
-	all = json_object_get(all, "locks");
-	assert_int_equal(json_array_size(all), 1);
-	all = json_array_get(all, 0);
-	name = json_string_value(json_object_get(all, "name"));
+	locks = json_object_get(all, "locks");
+	assert_int_equal(json_array_size(locks), 1);
+	lock = json_array_get(locks, 0);
+	name = json_string_value(json_object_get(lock, "name"));
 	assert_string_equal(name, "a \"quoted\"\n\\name\x1b\xef\xbf\xbd\xef\xbf\xbd");
-	hex = json_string_value(json_object_get(all, "name_hex"));
+	hex = json_string_value(json_object_get(lock, "name_hex"));
 	assert_string_equal(hex, "61202271756f746564220a5c6e616d651bffc3");
-	assert_null(json_object_get(all, "command_hex"));
+	assert_null(json_object_get(lock, "command_hex"));
+	json_decref(all);
 	free(text);
 	survey_free(s);
 }
