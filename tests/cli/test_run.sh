@@ -223,6 +223,21 @@ case_a_command_that_is_stopped_outlives_the_lease() {
 	ends 75
 }
 
+# Otherwise it would hear of it when SIGKILL has come.
+case_a_command_that_is_stopped_does_not_hear_the_stop() {
+	lease 100
+	begins run job -- sh -c 'trap "echo >'"$T"'/term; exit 3" TERM; echo $$ >'"$T"'/up
+		while :; do sleep 0.05; done'
+	said up
+	kill -STOP "${PIDS[@]}"
+	wait_until grep -q ") T " "/proc/${PIDS[0]}/stat" || fail "it is not stopped"
+	lease 100 61
+	wait_until [ -e "$T/term" ] || fail "it does not hear"
+	wait_until grep -q ") T " "/proc/$F/stat" || gone "$F" || fail "dlock does not end"
+	kill -CONT "$F"
+	ends 75
+}
+
 # As with flock(1): who is left has it, and is stopped when it is lost.
 case_what_cmd_leaves_has_no_lock_or_outlives_it() {
 	lease 1000
