@@ -253,7 +253,7 @@ static void take_word(struct front *f, const struct job *job, const struct word 
 		if ((w->value == SIGTTIN || w->value == SIGTTOU) &&
 		    terminal_lend(&f->terminal, f->cmd))
 			word_send(f->socket, WORD_SIGNAL, SIGCONT, 0);
-		else
+		else if (w->value != SIGSTOP) /* whoever sent that to CMD meant CMD */
 			stop_self(f);
 		break;
 	case WORD_DONE:

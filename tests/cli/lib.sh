@@ -10,7 +10,7 @@
 set -u
 export LC_ALL=C.UTF-8
 DLOCK=$(realpath "$1") || exit 1
-PATIENCE=60
+PATIENCE=${PATIENCE:-60}
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/dlock-run.XXXXXX") || exit 1
 M=$T/mount

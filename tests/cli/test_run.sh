@@ -219,7 +219,19 @@ case_a_command_that_is_stopped_outlives_the_lease() {
 	said up
 	kill -STOP "${PIDS[@]}"
 	wait_until all_gone "${PIDS[@]}" || fail "CMD outlives the lease"
-	kill -CONT "$F"
+	ends 75
+}
+
+# Otherwise it would hear of it when SIGKILL has come.
+case_a_command_that_is_stopped_does_not_hear_the_stop() {
+	lease 100
+	begins run job -- sh -c 'trap "echo >'"$T"'/term; exit 3" TERM; echo $$ >'"$T"'/up
+		while :; do sleep 0.05; done'
+	said up
+	kill -STOP "${PIDS[@]}"
+	wait_until grep -q ") T " "/proc/${PIDS[0]}/stat" || fail "it is not stopped"
+	lease 100 61
+	wait_until [ -e "$T/term" ] || fail "it does not hear"
 	ends 75
 }
 
