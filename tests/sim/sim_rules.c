@@ -40,7 +40,7 @@ const struct sim_rule sim_rules[RULE_COUNT] = {
 					 "5: and the one after the next knows of it", 4000,
 					 "leases,pause,master"},
 	[RULE_RECLAIMING_TAKES_TIME] = {"reclaiming-takes-time",
-					"5: nor is who reclaims dead sooner than that", 2000,
+					"5: nor is who reclaims dead sooner than that", 4000,
 					"leases,partition,master,delay"},
 	[RULE_OLD_STORE_IS_NOTED] = {"old-store-is-noted",
 				     "10: the next master knows that the store was old", 2000,
