@@ -44,7 +44,7 @@ const struct sim_rule sim_rules[RULE_COUNT] = {
 					"leases,partition,master,delay"},
 	[RULE_OLD_STORE_IS_NOTED] = {"old-store-is-noted",
 				     "10: the next master knows that the store was old", 2000,
-				     "all"},
+				     "oldstore,master"},
 	[RULE_BELIEF_IS_THE_LEADERS] = {"belief-is-the-leaders",
 					"11: a new leader's promise ends the old one's", 2000,
 					"leases,partition,master"},
