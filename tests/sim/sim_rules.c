@@ -80,7 +80,7 @@ const struct sim_rule sim_rules[RULE_COUNT] = {
 				      "7: of two records of a file the newer counts", 2000, "all"},
 	[RULE_RETRIES_GO_FIRST] = {"retries-go-first",
 				   "7: after grace retries come before new requests", 6000,
-				   "master,loss"},
+				   "repeat,delay,master"},
 	[RULE_RETRIES_IN_ORDER] = {"retries-in-order",
 				   "7: retries of several sessions go as they were caused", 6000,
 				   "delay,partition,master"},
