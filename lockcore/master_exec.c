@@ -465,10 +465,44 @@ static void exec_watch(struct master *m, struct session *s, const struct message
 	reply(m, s, msg, &r, STATUS_OK);
 }
 
-void exec_request(struct master *m, struct session *s, const struct message *msg, struct moment now)
+/* Of locks, and of who holds what. */
+static void exec_lock_request(struct master *m, struct session *s, const struct message *msg,
+			      struct moment now)
 {
-	m->clock++;
-	table_now(m->table, now);
+	switch (msg->kind) {
+	case MESSAGE_GETINFO:
+		exec_getinfo(m, s, msg, now);
+		break;
+	case MESSAGE_WATCH:
+		exec_watch(m, s, msg);
+		break;
+	case MESSAGE_BREAK:
+		break_request(m, s, msg, now);
+		break;
+	case MESSAGE_REVOKED:
+		break_revoked(m, s, msg);
+		break;
+	case MESSAGE_SURVEY:
+		exec_survey(m, s, msg, now);
+		break;
+	case MESSAGE_LOCK:
+		exec_lock(m, s, msg, now);
+		break;
+	case MESSAGE_TESTLOCK:
+		exec_testlock(m, s, msg);
+		break;
+	case MESSAGE_CANCEL:
+		exec_cancel(m, s, msg);
+		break;
+	default:
+		break; /* no request: dropped */
+	}
+}
+
+/* Of names and files. */
+static void exec_file_request(struct master *m, struct session *s, const struct message *msg,
+			      struct moment now)
+{
 	switch (msg->kind) {
 	case MESSAGE_LOOKUP:
 		exec_lookup(m, s, msg);
@@ -492,9 +526,7 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 		exec_write(m, s, msg, now);
 		break;
 	case MESSAGE_UNLINK:
-		table_breaks(m->table, (msg->flags & BROKEN) != 0);
 		exec_unlink(m, s, msg, now);
-		table_breaks(m->table, false);
 		break;
 	case MESSAGE_MKDIR:
 	case MESSAGE_SYMLINK:
@@ -512,38 +544,23 @@ void exec_request(struct master *m, struct session *s, const struct message *msg
 	case MESSAGE_STATFS:
 		exec_statfs(m, s, msg);
 		break;
-	case MESSAGE_GETINFO:
-		exec_getinfo(m, s, msg, now);
-		break;
-	case MESSAGE_WATCH:
-		exec_watch(m, s, msg);
-		break;
-	case MESSAGE_BREAK:
-		break_request(m, s, msg, now);
-		break;
-	case MESSAGE_REVOKED:
-		break_revoked(m, s, msg);
-		break;
-	case MESSAGE_SURVEY:
-		exec_survey(m, s, msg, now);
-		break;
-	case MESSAGE_LOCK:
-		exec_lock(m, s, msg, now);
-		break;
-	case MESSAGE_TESTLOCK:
-		exec_testlock(m, s, msg);
-		break;
 	case MESSAGE_CLOSE:
-		table_breaks(m->table, (msg->flags & BROKEN) != 0);
 		table_close(m->table, s->instance, msg->handle, now);
-		table_breaks(m->table, false);
-		break;
-	case MESSAGE_CANCEL:
-		exec_cancel(m, s, msg);
 		break;
 	default:
-		break; /* no request: dropped */
+		exec_lock_request(m, s, msg, now);
 	}
+}
+
+void exec_request(struct master *m, struct session *s, const struct message *msg, struct moment now)
+{
+	const bool ends = msg->kind == MESSAGE_UNLINK || msg->kind == MESSAGE_CLOSE;
+
+	m->clock++;
+	table_now(m->table, now);
+	table_breaks(m->table, ends && (msg->flags & BROKEN));
+	exec_file_request(m, s, msg, now);
+	table_breaks(m->table, false);
 	exec_drain(m);
 }
 
