@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests of a session to the table, and the answers back. */
+/* Requests of a session for names and files to the table, and the answers back. */
 #include "lockcore/master_internal.h"
 
-/* A request with req 0 (an undo) wants no reply. */
-static void reply(struct master *m, struct session *s, const struct message *msg, struct message *r,
-		  enum status status)
+void exec_reply(struct master *m, struct session *s, const struct message *msg, struct message *r,
+		enum status status)
 {
 	if (!msg->req)
 		return;
@@ -47,7 +46,7 @@ static void reply_changed(struct master *m, struct session *s, const struct mess
 		vouch_changed(m, s, r->attr.ino);
 		put_record(m, r->attr.ino, &record, r, msg->version + 1 != r->attr.version);
 	}
-	reply(m, s, msg, r, status);
+	exec_reply(m, s, msg, r, status);
 }
 
 /*
@@ -87,7 +86,7 @@ static void exec_lookup(struct master *m, struct session *s, const struct messag
 		r.token = table_name_token(m->table, msg->parent, msg->name);
 		table_saw(m->table, s->instance, msg->parent, msg->name);
 	}
-	reply(m, s, msg, &r, status);
+	exec_reply(m, s, msg, &r, status);
 }
 
 static void exec_setattr(struct master *m, struct session *s, const struct message *msg,
@@ -168,7 +167,7 @@ static void exec_create(struct master *m, struct session *s, const struct messag
 		if (created || (msg->flags & OPEN_TRUNC))
 			vouch_changed(m, s, r.attr.ino);
 	}
-	reply(m, s, msg, &r, status);
+	exec_reply(m, s, msg, &r, status);
 }
 
 /* A directory or a symbolic link: the session has the whole record from the start. */
@@ -281,7 +280,7 @@ static void exec_open(struct master *m, struct session *s, const struct message 
 		if (msg->flags & OPEN_TRUNC)
 			vouch_changed(m, s, msg->ino);
 	}
-	reply(m, s, msg, &r, status);
+	exec_reply(m, s, msg, &r, status);
 }
 
 static void exec_read(struct master *m, struct session *s, const struct message *msg)
@@ -290,7 +289,7 @@ static void exec_read(struct master *m, struct session *s, const struct message 
 	enum status status =
 		table_read(m->table, msg->ino, msg->start, msg->length, &r.data, &r.data_len);
 
-	reply(m, s, msg, &r, status);
+	exec_reply(m, s, msg, &r, status);
 }
 
 static void exec_write(struct master *m, struct session *s, const struct message *msg,
@@ -331,7 +330,7 @@ static void exec_unlink(struct master *m, struct session *s, const struct messag
 	if (status == STATUS_NOT_EMPTY && msg->target && (msg->flags & UNLINK_LET_GO))
 		exec_let_go(m, s, msg, now);
 	else
-		reply(m, s, msg, &r, status);
+		exec_reply(m, s, msg, &r, status);
 }
 
 static void exec_readdir(struct master *m, struct session *s, const struct message *msg)
@@ -344,7 +343,7 @@ static void exec_readdir(struct master *m, struct session *s, const struct messa
 
 	r.flags = end ? REPLY_END : 0;
 	r.parent = table_parent(m->table, msg->ino);
-	reply(m, s, msg, &r, status);
+	exec_reply(m, s, msg, &r, status);
 }
 
 static void exec_statfs(struct master *m, struct session *s, const struct message *msg)
@@ -356,64 +355,7 @@ static void exec_statfs(struct master *m, struct session *s, const struct messag
 	r.length = counts.max_files;
 	r.start = (int64_t)counts.files;
 	r.target = counts.content_bytes;
-	reply(m, s, msg, &r, STATUS_OK);
-}
-
-struct table_want exec_want(const struct session *s, const struct message *msg)
-{
-	return (struct table_want){
-		.client = s->instance,
-		.req = msg->req,
-		.ino = msg->ino,
-		.handle = msg->handle,
-		.owner = msg->owner,
-		.kind = msg->lock_kind,
-		.mode = msg->lock_mode,
-		.start = msg->start,
-		.end = msg->end,
-		.wait = (msg->flags & LOCK_WAIT) != 0,
-		.pid = msg->pid,
-		.uid = msg->uid,
-		.command = msg->command,
-	};
-}
-
-static void exec_lock(struct master *m, struct session *s, const struct message *msg,
-		      struct moment now)
-{
-	struct table_want want = exec_want(s, msg);
-	struct table_got got;
-	struct message r = {0};
-	enum status status;
-
-	want.since_ns = now.boot_ns;
-	status = table_lock(m->table, &want, &got);
-
-	if (status == STATUS_OK && got.queued) {
-		r.kind = MESSAGE_QUEUED;
-		r.req = msg->req;
-		r.ticket = got.ticket;
-		session_push(m, s, &r);
-		return; /* the reply comes with the grant */
-	}
-	r.token = got.token;
-	r.age_ns = moment_age_since(got.since_ns, now.boot_ns);
-	reply(m, s, msg, &r, status);
-}
-
-static void exec_testlock(struct master *m, struct session *s, const struct message *msg)
-{
-	struct table_want want = exec_want(s, msg);
-	struct table_holder holder = {0};
-	struct message r = {0};
-	enum status status = table_test_lock(m->table, &want, &holder);
-
-	r.lock_mode = holder.mode;
-	r.start = holder.start;
-	r.end = holder.end;
-	/* A process number means something on its own node only (contract 5.1). */
-	r.pid = holder.client == s->instance ? holder.pid : 0;
-	reply(m, s, msg, &r, status);
+	exec_reply(m, s, msg, &r, STATUS_OK);
 }
 
 static void exec_getattr(struct master *m, struct session *s, const struct message *msg)
@@ -421,85 +363,9 @@ static void exec_getattr(struct master *m, struct session *s, const struct messa
 	struct message r = {0};
 	enum status status = table_getattr(m->table, msg->ino, &r.attr);
 
-	reply(m, s, msg, &r, status);
+	exec_reply(m, s, msg, &r, status);
 }
 
-static void exec_getinfo(struct master *m, struct session *s, const struct message *msg,
-			 struct moment now)
-{
-	struct table_info info;
-	struct message r = {0};
-	enum status status = info_get(m, s, msg, now, &info, &r);
-
-	reply(m, s, msg, &r, status);
-}
-
-static void exec_survey(struct master *m, struct session *s, const struct message *msg,
-			struct moment now)
-{
-	struct table_survey survey;
-	struct message r = {0};
-	enum status status = survey_page(m, msg, now, &survey, &r);
-
-	reply(m, s, msg, &r, status);
-}
-
-/* Whoever waits to hear what became of the request hears that it waited until now. */
-static void exec_cancel(struct master *m, struct session *s, const struct message *msg)
-{
-	struct message r = {
-		.kind = MESSAGE_REPLY,
-		.req = msg->target,
-		.status = STATUS_INTERRUPTED,
-	};
-
-	if (table_cancel(m->table, s->instance, msg->target))
-		session_push(m, s, &r);
-}
-
-static void exec_watch(struct master *m, struct session *s, const struct message *msg)
-{
-	struct message r = {0};
-
-	feed_watch(m, s, (msg->flags & WATCH_CHANGES) != 0);
-	reply(m, s, msg, &r, STATUS_OK);
-}
-
-/* Of locks, and of who holds what. */
-static void exec_lock_request(struct master *m, struct session *s, const struct message *msg,
-			      struct moment now)
-{
-	switch (msg->kind) {
-	case MESSAGE_GETINFO:
-		exec_getinfo(m, s, msg, now);
-		break;
-	case MESSAGE_WATCH:
-		exec_watch(m, s, msg);
-		break;
-	case MESSAGE_BREAK:
-		break_request(m, s, msg, now);
-		break;
-	case MESSAGE_REVOKED:
-		break_revoked(m, s, msg);
-		break;
-	case MESSAGE_SURVEY:
-		exec_survey(m, s, msg, now);
-		break;
-	case MESSAGE_LOCK:
-		exec_lock(m, s, msg, now);
-		break;
-	case MESSAGE_TESTLOCK:
-		exec_testlock(m, s, msg);
-		break;
-	case MESSAGE_CANCEL:
-		exec_cancel(m, s, msg);
-		break;
-	default:
-		break; /* no request: dropped */
-	}
-}
-
-/* Of names and files. */
 static void exec_file_request(struct master *m, struct session *s, const struct message *msg,
 			      struct moment now)
 {

@@ -7,7 +7,8 @@
  *	master_session.c  HELLO, renewals, expiry, BYE
  *	master_send.c     packets
  *	master_grace.c    reclaim and the end of grace
- *	master_exec.c     requests to the table and back
+ *	master_exec.c     requests for names and files to the table and back
+ *	master_exec_lock.c  and those for locks
  *	master_feed.c     who is told what becomes of acquisitions
  *	master_break.c    acquisitions that are taken away from their holders
  *	master_info.c     who holds a file, and for how long
@@ -225,10 +226,18 @@ void grace_check_end(struct master *m, struct moment now);
 /* master_exec.c */
 void exec_request(struct master *m, struct session *s, const struct message *msg,
 		  struct moment now);
-/* A lock message as the table's request; also of RECLAIM_LOCK and RECLAIM_WAIT. */
-struct table_want exec_want(const struct session *s, const struct message *msg);
+/* A request with req 0 (an undo) wants no reply. */
+void exec_reply(struct master *m, struct session *s, const struct message *msg, struct message *r,
+		enum status status);
 /* Tells those whom a step on the table concerns. */
 void exec_drain(struct master *m);
+
+/* master_exec_lock.c */
+/* What is no request for a lock or about holders either is dropped. */
+void exec_lock_request(struct master *m, struct session *s, const struct message *msg,
+		       struct moment now);
+/* A lock message as the table's request; also of RECLAIM_LOCK and RECLAIM_WAIT. */
+struct table_want exec_want(const struct session *s, const struct message *msg);
 
 /* master_feed.c */
 /* The session is to be told of changes, or not any more. */

@@ -127,8 +127,7 @@ static void test_late_delete_unregisters_a_live_session(void **state)
 	master_free(s.m);
 }
 
-/* Each new epoch costs all nodes a grace, and mends nothing. */
-static void test_unreadable_registry_uses_up_epochs(void **state)
+static struct scene unreadable_registry(void)
 {
 	struct master_config config = {.instance = 1,
 				       .lease_ns = MASTER_LEASE_DEFAULT_NS,
@@ -137,6 +136,14 @@ static void test_unreadable_registry_uses_up_epochs(void **state)
 	struct scene s = {.now = 1,
 			  .unreadable = true,
 			  .m = master_new(&config, (struct moment){.boot_ns = 1})};
+
+	return s;
+}
+
+/* Each new epoch costs all nodes a grace, and mends nothing. */
+static void test_unreadable_registry_uses_up_epochs(void **state)
+{
+	struct scene s = unreadable_registry();
 
 	run(&s, 3 * NS_PER_SEC);
 	assert_true(s.loads > 5);
@@ -151,13 +158,7 @@ static void test_unreadable_registry_uses_up_epochs(void **state)
 /* It may be this master alone that cannot read it. */
 static void test_master_that_cannot_read_keeps_the_lead(void **state)
 {
-	struct master_config config = {.instance = 1,
-				       .lease_ns = MASTER_LEASE_DEFAULT_NS,
-				       .leader_lease_ns = MASTER_LEADER_LEASE_DEFAULT_NS,
-				       .max_files = 10};
-	struct scene s = {.now = 1,
-			  .unreadable = true,
-			  .m = master_new(&config, (struct moment){.boot_ns = 1})};
+	struct scene s = unreadable_registry();
 
 	run(&s, MASTER_LEADER_LEASE_DEFAULT_NS + NS_PER_SEC);
 	assert_int_equal(s.cell.instance, 0);
