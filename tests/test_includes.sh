@@ -62,10 +62,13 @@ only fs "$(own 'lockcore|transport|fs')|<.*>" "fs knows only the core and the tr
 only master "$(own 'lockcore|transport|master')|<.*>" \
 	"the master knows only the core and the transport"
 only cli "$(own cli)|<.*>" "the command knows only the mount"
-only tests/bench '"[a-z]+\.h"|<.*>' "the bench measures mounts and knows nothing of ours"
+
+rooms='cli|fs|lockcore|master|transport|tests|tests/(fuzz|mount/history|sim)'
+nowhere_but '"[a-z]+/' "($rooms)/[a-z0-9_]+\\.[ch]|tests/bench/sessions\\.c" \
+	"the bench measures mounts and knows nothing of ours, but for the sessions without a mount"
 
 nowhere_but '<fuse' 'fs/.*|tests/bench/nullfs\.c' "libfuse is known in fs/ alone"
-nowhere_but '<nng/' 'transport/.*|tests/[a-z_/]*(endpoint|stranger)[a-z_]*\.[ch]' \
+nowhere_but '<nng/' 'transport/.*|tests/bench/echo\.c|tests/[a-z_/]*(endpoint|stranger)[a-z_]*\.[ch]' \
 	"nng is known in transport/ alone"
 nowhere_but '<pb' 'transport/.*' "nanopb is known in transport/ alone"
 nowhere_but '"wire\.pb\.h"' 'transport/.*' "the messages as sent are known in transport/ alone"

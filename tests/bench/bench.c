@@ -3,9 +3,7 @@
  * dlock-bench: the same lock work on several folders, side by side.
  *
  * Every row is measured in rounds, and every round visits all targets in turn (A B C A B C ...), so
- * that a noisy minute on the machine hits all of them. What is reported is the median of the
- * rounds, and for the ratio the median of the rounds' own ratios: absolute figures do not last,
- * ratios of neighbours do.
+ * that a noisy minute on the machine hits all of them; results.h says what is made of them.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -15,42 +13,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "rows.h"
+#include "crew.h"
+#include "echo.h"
+#include "results.h"
 
-#define TARGETS_MAX 8
-#define ROUNDS_MAX  101
 #define SECONDS_MAX 600.0
-#define CEILING	    "null" /* the target that all ratios refer to */
+#define CEILING	    "null" /* the target that all ratios refer to, if it is there */
 
-/* Time past its span after which a round counts as stuck, longer than what handover.c allows. */
-#define SLACK_S 30
-
-struct options {
-	bool json;
-	int rounds;
-	double seconds;
-	int targets_count;
-	struct target targets[TARGETS_MAX];
-};
-
-/* Medians over rounds and, while a row is measured, what each round gave. */
-struct result {
-	double pairs_per_s[ROUNDS_MAX];
-	double p50_us[ROUNDS_MAX];
-	double p99_us[ROUNDS_MAX];
-	double ratio[ROUNDS_MAX];
-};
+/* Time past its span after which a round counts as stuck, longer than what a crew is given. */
+#define SLACK_S (2 * CREW_SLACK_S)
 
 static void print_usage(FILE *out)
 {
 	fprintf(out,
-		"usage: dlock-bench [--json] [--rounds N] [--seconds S] --dir NAME=PATH[,PATH2] "
-		"...\n"
+		"usage: dlock-bench [--json] [--rounds N] [--seconds S] --dir "
+		"NAME=PATH[,PATH2]...\n"
+		"                   [--base NAME]...\n"
 		"Measures lock operations in folders; PATH2 is the same folder through another\n"
-		"mount. Ratios refer to the target named \"" CEILING "\".\n"
+		"mount. There are ratios to the target named \"" CEILING "\", and to the bases.\n"
 		"  --json       one object per line instead of the table\n"
 		"  --rounds N   rounds per row, of which the median counts (5)\n"
-		"  --seconds S  length of one round on one target (1.0)\n");
+		"  --seconds S  length of one round on one target (1.0)\n"
+		"  --base NAME  a target that a --dir before it names; at most two\n");
 }
 
 static int usage_error(const char *what, const char *value)
@@ -66,7 +50,20 @@ static bool name_is_plain(const char *name)
 					   "0123456789_-")];
 }
 
-static int add_target(struct options *o, char *arg)
+static int add_base(struct bench *o, const char *name)
+{
+	if (o->bases_count == BASES_MAX)
+		return usage_error("too many bases, this one is over", name);
+	for (int t = 0; t < o->targets_count; t++) {
+		if (!strcmp(o->targets[t].name, name)) {
+			o->bases[o->bases_count++] = t;
+			return 0;
+		}
+	}
+	return usage_error("not a target named before", name);
+}
+
+static int add_target(struct bench *o, char *arg)
 {
 	struct target *t = &o->targets[o->targets_count];
 	char *path = strchr(arg, '=');
@@ -86,7 +83,7 @@ static int add_target(struct options *o, char *arg)
 	t->dir[0] = path;
 	t->dir[1] = path2 && *path2 ? path2 : path;
 	o->targets_count++;
-	return 0;
+	return strcmp(t->name, CEILING) ? 0 : add_base(o, CEILING);
 }
 
 static int parse_number(const char *arg, double min, double max, double *out)
@@ -100,7 +97,7 @@ static int parse_number(const char *arg, double min, double max, double *out)
 	return 0;
 }
 
-static int take_option(struct options *o, int opt)
+static int take_option(struct bench *o, int opt)
 {
 	double v;
 
@@ -117,6 +114,8 @@ static int take_option(struct options *o, int opt)
 		return parse_number(optarg, 0.001, SECONDS_MAX, &o->seconds);
 	case 'd':
 		return add_target(o, optarg);
+	case 'b':
+		return add_base(o, optarg);
 	case 'h':
 		print_usage(stdout);
 		exit(0);
@@ -125,12 +124,16 @@ static int take_option(struct options *o, int opt)
 	}
 }
 
-static int parse_options(struct options *o, int argc, char **argv)
+static int parse_options(struct bench *o, int argc, char **argv)
 {
 	static const struct option known[] = {
-		{"json", no_argument, NULL, 'j'},	   {"rounds", required_argument, NULL, 'r'},
-		{"seconds", required_argument, NULL, 's'}, {"dir", required_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},	   {NULL, 0, NULL, 0},
+		{"json", no_argument, NULL, 'j'},
+		{"rounds", required_argument, NULL, 'r'},
+		{"seconds", required_argument, NULL, 's'},
+		{"dir", required_argument, NULL, 'd'},
+		{"base", required_argument, NULL, 'b'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	int opt;
 
@@ -145,29 +148,6 @@ static int parse_options(struct options *o, int argc, char **argv)
 	return 0;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Sorts @v. */
-static double median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof(*v), compare_doubles);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
-
-static int ceiling_index(const struct options *o)
-{
-	for (int t = 0; t < o->targets_count; t++) {
-		if (!strcmp(o->targets[t].name, CEILING))
-			return t;
-	}
-	return -1;
-}
-
 /* A lock call that never returns must end the bench with a word, not hang it. */
 static void on_alarm(int sig)
 {
@@ -178,122 +158,75 @@ static void on_alarm(int sig)
 	_exit(1);
 }
 
-static int run_round(const struct row *row, const struct options *o, int target, int round,
-		     struct result *res)
+/* Of what was measured: @row on @target. */
+static int take_in(const struct row *row, const char *target, struct result *r, int round,
+		   const struct latency *lat, int64_t took)
 {
-	const uint64_t span_ns = (uint64_t)(o->seconds * 1e9);
-	struct latency lat = {0};
-	int64_t took;
-
-	alarm((unsigned int)o->seconds + SLACK_S);
-	took = row->run(row, &o->targets[target], span_ns, &lat);
 	alarm(0);
 	if (took < 0)
 		return -1;
-	if (!lat.count) {
-		fprintf(stderr, "dlock-bench: %s on %s: no pair within %g s\n", row->title,
-			o->targets[target].name, o->seconds);
+	if (!lat->count && !row->may_be_empty) {
+		fprintf(stderr, "dlock-bench: %s on %s: no pair in the whole round\n", row->title,
+			target);
 		return -1;
 	}
-	res->pairs_per_s[round] = (double)lat.count * 1e9 / (double)took;
-	res->p50_us[round] = latency_quantile_ns(&lat, 0.50) / 1000;
-	res->p99_us[round] = latency_quantile_ns(&lat, 0.99) / 1000;
+	result_add(r, round, lat, took);
 	return 0;
 }
 
-static int run_rounds(const struct row *row, const struct options *o, struct result *results)
+static int run_round(const struct bench *b, const struct row *row, int round,
+		     struct result *results, struct result *nng)
 {
-	int null = ceiling_index(o);
+	const uint64_t span_ns = (uint64_t)(b->seconds * 1e9);
+	const unsigned int most_s = (unsigned int)b->seconds + SLACK_S;
 
-	for (int round = 0; round < o->rounds; round++) {
-		for (int t = 0; t < o->targets_count; t++) {
-			if (run_round(row, o, t, round, &results[t]))
-				return -1;
-		}
-		for (int t = 0; null >= 0 && t < o->targets_count; t++)
-			results[t].ratio[round] =
-				results[t].pairs_per_s[round] / results[null].pairs_per_s[round];
+	for (int t = 0; t < b->targets_count; t++) {
+		struct latency lat = {0};
+		int64_t took;
+
+		alarm(most_s);
+		took = row->run(row, &b->targets[t], span_ns, &lat);
+		if (take_in(row, b->targets[t].name, &results[t], round, &lat, took))
+			return -1;
+	}
+	if (row->beside_nng) {
+		struct latency lat = {0};
+		int64_t took;
+
+		alarm(most_s);
+		took = echo_run(span_ns, &lat);
+		if (take_in(row, "nng", nng, round, &lat, took))
+			return -1;
 	}
 	return 0;
 }
 
-static void print_json(const struct row *row, const struct options *o, struct result *results)
+static int run_row(const struct bench *b, const struct row *row)
 {
-	bool have_null = ceiling_index(o) >= 0;
-	int n = o->rounds;
+	static struct result results[TARGETS_MAX], nng;
 
-	for (int t = 0; t < o->targets_count; t++) {
-		struct result *r = &results[t];
-
-		printf("{\"row\":\"%s\",\"target\":\"%s\",\"pairs_per_s\":%.1f,\"p50_us\":%.3f,"
-		       "\"p99_us\":%.3f,\"ratio_to_null\":",
-		       row->id, o->targets[t].name, median(r->pairs_per_s, n), median(r->p50_us, n),
-		       median(r->p99_us, n));
-		if (have_null)
-			printf("%.4f}\n", median(r->ratio, n));
-		else
-			printf("null}\n");
+	for (int round = 0; round < b->rounds; round++) {
+		if (run_round(b, row, round, results, &nng))
+			return -1;
 	}
-	fflush(stdout);
-}
-
-static void print_table_part(const struct row *row, const struct options *o, struct result *results)
-{
-	bool have_null = ceiling_index(o) >= 0;
-	int n = o->rounds;
-
-	for (int t = 0; t < o->targets_count; t++) {
-		struct result *r = &results[t];
-
-		printf("%-23s %-10.10s %11.0f %10.1f %10.1f ", t ? "" : row->title,
-		       o->targets[t].name, median(r->pairs_per_s, n), median(r->p50_us, n),
-		       median(r->p99_us, n));
-		if (have_null)
-			printf("%9.3f\n", median(r->ratio, n));
-		else
-			printf("%9s\n", "-");
-	}
-	fflush(stdout);
-}
-
-static void print_table_head(void)
-{
-	printf("%-23s %-10s %11s %10s %10s %9s\n", "row", "target", "pairs/s", "p50 us", "p99 us",
-	       "to " CEILING);
-}
-
-static void print_table_foot(const struct options *o)
-{
-	printf("\nMedian of %d rounds of %g s each, the targets in turn within a round. The last\n"
-	       "column is pairs/s over that of \"" CEILING
-	       "\" in the same round (1 is the ceiling).\n"
-	       "Hand-over: two processes, the second on the second mount if there is one. Time\n"
-	       "is from the call that unlocks to the return of the call that already waits; the\n"
-	       "lock is held until the other side waits, and pairs/s leaves that time out.\n",
-	       o->rounds, o->seconds);
+	results_print(b, row, results, row->beside_nng ? &nng : NULL);
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = {.rounds = 5, .seconds = 1.0};
-	static struct result results[TARGETS_MAX];
+	struct bench b = {.rounds = 5, .seconds = 1.0};
 
-	if (parse_options(&o, argc, argv)) {
+	if (parse_options(&b, argc, argv)) {
 		print_usage(stderr);
 		return 64;
 	}
 	signal(SIGALRM, on_alarm);
-	if (!o.json)
-		print_table_head();
+	results_print_head(&b);
 	for (size_t i = 0; i < rows_count; i++) {
-		if (run_rounds(&rows[i], &o, results))
+		if (run_row(&b, &rows[i]))
 			return 1;
-		if (o.json)
-			print_json(&rows[i], &o, results);
-		else
-			print_table_part(&rows[i], &o, results);
 	}
-	if (!o.json)
-		print_table_foot(&o);
+	results_print_foot(&b);
 	return 0;
 }

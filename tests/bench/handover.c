@@ -15,24 +15,18 @@
  *
  * The time for which the lock is held is no part of any figure.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
+#include "crew.h"
 #include "rows.h"
 
 /* How long a lock is held: long enough for the other side's request to reach a master's queue. */
 #define HOLD_NS 500000
-
-/* What a side may take longer than its span before it counts as stuck. */
-#define SLACK_S 15
 
 /* In memory that the two sides share. */
 struct arena {
@@ -51,7 +45,7 @@ struct side {
 	int id;
 	int turn_fd[2]; /* eventfds; to write to the other's means: I have the lock, you may ask */
 	int fd;
-	const char *path;
+	char path[4096];
 };
 
 static void pass_turn(struct side *s)
@@ -115,7 +109,7 @@ static int side_play(struct side *s)
 {
 	struct arena *a = s->arena;
 
-	s->fd = open(s->path, O_RDWR | O_CREAT, 0666);
+	s->fd = open(s->path, O_RDWR);
 	if (s->fd < 0)
 		return row_fail("open", s->path);
 	if (s->id)
@@ -133,59 +127,34 @@ static int side_play(struct side *s)
 	return 0;
 }
 
-static pid_t side_start(struct side *s)
+static int side_work(struct crew *crew, void *arg)
 {
-	pid_t pid = fork();
-	int err;
+	struct side *s = arg;
+	int err = crew_ready(crew) || side_play(s);
 
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGALRM, SIG_DFL);
-	alarm((unsigned int)(s->arena->span_ns / 1000000000u) + SLACK_S);
-	err = side_play(s);
 	/* Whoever ends first, for whatever reason, lets the other end too. */
 	atomic_store(&s->arena->done, 1);
 	pass_turn(s);
-	_exit(err ? 1 : 0);
+	return err;
 }
 
-static int side_wait(pid_t pid, const char *target)
+static bool play(struct arena *a, const struct target *t, const int turn_fd[2])
 {
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return row_fail("waitpid", target);
-	}
-	if (WIFSIGNALED(status))
-		fprintf(stderr, "dlock-bench: hand-over on %s: a side was stuck and is gone\n",
-			target);
-	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -1;
-}
-
-static int play(struct arena *arena, const struct target *t, const int turn_fd[2])
-{
-	char path[2][4096];
-	pid_t pid[2];
-	int bad = 0;
+	static struct side sides[2];
+	struct crew crew;
+	bool bad = crew_init(&crew);
 
 	for (int id = 0; id < 2; id++) {
-		struct side s = {arena, id, {turn_fd[0], turn_fd[1]}, -1, path[id]};
-
-		row_path(path[id], sizeof(path[id]), t->dir[id], 0);
-		pid[id] = side_start(&s);
-		if (pid[id] < 0) {
-			bad = row_fail("fork for", t->name);
-			atomic_store(&arena->done, 1);
-			eventfd_write(turn_fd[0], 1);
-		}
+		sides[id] = (struct side){a, id, {turn_fd[0], turn_fd[1]}, -1, ""};
+		row_path(sides[id].path, sizeof(sides[id].path), t->dir[id], 0);
 	}
-	for (int id = 0; id < 2; id++) {
-		if (pid[id] > 0)
-			bad |= side_wait(pid[id], t->name);
-	}
-	unlink(path[0]);
+	bad = bad || row_make_file(sides[0].path);
+	for (int id = 0; id < 2 && !bad; id++)
+		bad = crew_start(&crew, side_work, &sides[id], a->span_ns);
+	a->end_ns = now_ns() + a->span_ns;
+	bad = bad || crew_go(&crew);
+	bad |= crew_end(&crew, t->name) != 0;
+	unlink(sides[0].path);
 	return bad;
 }
 
@@ -193,25 +162,21 @@ int64_t handover_run(const struct row *row, const struct target *t, uint64_t spa
 		     struct latency *lat)
 {
 	int turn_fd[2] = {eventfd(0, 0), eventfd(0, 0)};
-	struct arena *arena;
+	struct arena *a = crew_memory(sizeof(*a));
 	int64_t spent = -1;
 
-	arena = mmap(NULL, sizeof(*arena), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		     0);
-	if (arena == MAP_FAILED || turn_fd[0] < 0 || turn_fd[1] < 0) {
+	if (!a || turn_fd[0] < 0 || turn_fd[1] < 0) {
 		row_fail("no memory or descriptors for", row->title);
 		goto out;
 	}
-	arena->span_ns = span_ns;
-	arena->end_ns = now_ns() + span_ns;
-	if (play(arena, t, turn_fd))
+	a->span_ns = span_ns;
+	if (play(a, t, turn_fd))
 		goto out;
 	for (int id = 0; id < 2; id++)
-		latency_merge(lat, &arena->lat[id]);
-	spent = (int64_t)(arena->spent_ns[0] + arena->spent_ns[1]);
+		latency_merge(lat, &a->lat[id]);
+	spent = (int64_t)(a->spent_ns[0] + a->spent_ns[1]);
 out:
-	if (arena != MAP_FAILED)
-		munmap(arena, sizeof(*arena));
+	crew_memory_free(a, sizeof(*a));
 	close(turn_fd[0]);
 	close(turn_fd[1]);
 	return spent;

@@ -18,6 +18,15 @@ int row_fail(const char *what, const char *path)
 	return -1;
 }
 
+int row_make_file(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT, 0666);
+
+	if (fd < 0)
+		return row_fail("open", path);
+	return close(fd) ? row_fail("close", path) : 0;
+}
+
 static int step_flock(const char *path, int fd)
 {
 	if (flock(fd, LOCK_EX))
@@ -112,10 +121,31 @@ static int64_t run_on_name(const struct row *row, const struct target *t, uint64
 }
 
 const struct row rows[] = {
-	{"flock", "flock pair, open file", run_on_open_file, step_flock},
-	{"open_flock_close", "open+flock+close", run_on_name, step_open_flock_close},
-	{"excl_close_unlink", "O_EXCL+close+unlink", run_on_name, step_excl_close_unlink},
-	{"fcntl", "fcntl pair, open file", run_on_open_file, step_fcntl},
-	{"handover", "hand-over, 2 processes", handover_run, NULL},
+	{.id = "flock",
+	 .title = "flock pair, open file",
+	 .run = run_on_open_file,
+	 .step = step_flock},
+	{.id = "open_flock_close",
+	 .title = "open+flock+close",
+	 .run = run_on_name,
+	 .step = step_open_flock_close},
+	{.id = "excl_close_unlink",
+	 .title = "O_EXCL+close+unlink",
+	 .run = run_on_name,
+	 .step = step_excl_close_unlink},
+	{.id = "fcntl",
+	 .title = "fcntl pair, open file",
+	 .run = run_on_open_file,
+	 .step = step_fcntl},
+	{.id = "many", .title = "16 processes, flock", .run = crowd_run, .step = step_flock},
+	{.id = "handover",
+	 .title = "hand-over, 2 processes",
+	 .run = handover_run,
+	 .beside_nng = true},
+	{.id = "contended",
+	 .title = "contended, 2 processes",
+	 .run = contended_run,
+	 .beside_nng = true,
+	 .may_be_empty = true},
 };
 const size_t rows_count = sizeof(rows) / sizeof(rows[0]);

@@ -10,6 +10,7 @@
 #ifndef BENCH_ROWS_H
 #define BENCH_ROWS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -23,6 +24,8 @@ struct target {
 struct row {
 	const char *id;	   /* for programs */
 	const char *title; /* for people */
+	bool beside_nng;   /* nng's round trip is measured in the same rounds (echo.h) */
+	bool may_be_empty; /* no pair at all is a result, too */
 	int64_t (*run)(const struct row *row, const struct target *t, uint64_t span_ns,
 		       struct latency *lat);
 	int (*step)(const char *path, int fd); /* one pair, for the rows of one process */
@@ -31,12 +34,22 @@ struct row {
 extern const struct row rows[];
 extern const size_t rows_count;
 
-/* The row with two processes; it is in handover.c. */
+/* The rows with more than one process; each is in a file of its own. */
+int64_t crowd_run(const struct row *row, const struct target *t, uint64_t span_ns,
+		  struct latency *lat);
 int64_t handover_run(const struct row *row, const struct target *t, uint64_t span_ns,
 		     struct latency *lat);
+int64_t contended_run(const struct row *row, const struct target *t, uint64_t span_ns,
+		      struct latency *lat);
 
 /* "dir/bench.PID.N" in @path; a name of this process, so that two benches can share a target. */
 void row_path(char *path, size_t size, const char *dir, int n);
+
+/*
+ * Makes the file that two processes are to open at once. (With O_CREAT in both, one of them fails on
+ * some peers.) 0, or -1 after an error, which it prints.
+ */
+int row_make_file(const char *path);
 
 /* Prints "what path: reason" from errno; returns -1. */
 int row_fail(const char *what, const char *path);
