@@ -38,12 +38,17 @@
 
 static char fuse_said[WHY_BYTES];
 
-/* libfuse's last line goes into ours, so that an error is one line. */
+/*
+ * libfuse's last line goes into ours, so that an error is one line. What it has to say of each
+ * request, with -o debug alone, is for who reads stderr.
+ */
 static void on_fuse_log(enum fuse_log_level level, const char *format, va_list args)
 {
 	static bool ended = true;
 	size_t len;
 
+	if (level == FUSE_LOG_DEBUG)
+		vfprintf(stderr, format, args);
 	if (level > FUSE_LOG_WARNING)
 		return;
 	len = ended ? 0 : strlen(fuse_said); /* it says a line in pieces */

@@ -18,6 +18,7 @@
 #include "results.h"
 
 #define SECONDS_MAX 600.0
+#define REPEAT_MAX  1000000
 #define CEILING	    "null" /* the target that all ratios refer to, if it is there */
 
 /* Time past its span after which a round counts as stuck, longer than what a crew is given. */
@@ -34,7 +35,9 @@ static void print_usage(FILE *out)
 		"  --json       one object per line instead of the table\n"
 		"  --rounds N   rounds per row, of which the median counts (5)\n"
 		"  --seconds S  length of one round on one target (1.0)\n"
-		"  --base NAME  a target that a --dir before it names; at most two\n");
+		"  --base NAME  a target that a --dir before it names; at most two\n"
+		"  --row ID     this row alone\n"
+		"  --repeat N   only does the row's pair N times, in the first folder\n");
 }
 
 static int usage_error(const char *what, const char *value)
@@ -97,6 +100,17 @@ static int parse_number(const char *arg, double min, double max, double *out)
 	return 0;
 }
 
+static int choose_row(struct bench *o, const char *id)
+{
+	for (size_t i = 0; i < rows_count; i++) {
+		if (!strcmp(rows[i].id, id)) {
+			o->only = &rows[i];
+			return 0;
+		}
+	}
+	return usage_error("not a row", id);
+}
+
 static int take_option(struct bench *o, int opt)
 {
 	double v;
@@ -116,6 +130,13 @@ static int take_option(struct bench *o, int opt)
 		return add_target(o, optarg);
 	case 'b':
 		return add_base(o, optarg);
+	case 'o':
+		return choose_row(o, optarg);
+	case 'n':
+		if (parse_number(optarg, 1, REPEAT_MAX, &v))
+			return -1;
+		o->repeat = (int)v;
+		return 0;
 	case 'h':
 		print_usage(stdout);
 		exit(0);
@@ -132,6 +153,8 @@ static int parse_options(struct bench *o, int argc, char **argv)
 		{"seconds", required_argument, NULL, 's'},
 		{"dir", required_argument, NULL, 'd'},
 		{"base", required_argument, NULL, 'b'},
+		{"row", required_argument, NULL, 'o'},
+		{"repeat", required_argument, NULL, 'n'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -145,6 +168,8 @@ static int parse_options(struct bench *o, int argc, char **argv)
 		return usage_error("unexpected argument", argv[optind]);
 	if (!o->targets_count)
 		return usage_error("missing option", "--dir NAME=PATH");
+	if (o->repeat && (!o->only || !o->only->step))
+		return usage_error("missing option", "--row with a row of one process");
 	return 0;
 }
 
@@ -201,6 +226,12 @@ static int run_round(const struct bench *b, const struct row *row, int round,
 	return 0;
 }
 
+static int repeat(const struct bench *b)
+{
+	alarm(SECONDS_MAX);
+	return row_repeat(b->only, &b->targets[0], b->repeat) ? 1 : 0;
+}
+
 static int run_row(const struct bench *b, const struct row *row)
 {
 	static struct result results[TARGETS_MAX], nng;
@@ -222,9 +253,11 @@ int main(int argc, char **argv)
 		return 64;
 	}
 	signal(SIGALRM, on_alarm);
+	if (b.repeat)
+		return repeat(&b);
 	results_print_head(&b);
 	for (size_t i = 0; i < rows_count; i++) {
-		if (run_row(&b, &rows[i]))
+		if ((!b.only || b.only == &rows[i]) && run_row(&b, &rows[i]))
 			return 1;
 	}
 	results_print_foot(&b);

@@ -19,6 +19,8 @@
 /* What is measured and how it is shown. */
 struct bench {
 	bool json;
+	const struct row *only; /* NULL: all rows */
+	int repeat;		/* not 0: so many pairs of that row, and no figures */
 	int rounds;
 	double seconds; /* length of a round on a target */
 	int targets_count;

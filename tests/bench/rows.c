@@ -120,6 +120,25 @@ static int64_t run_on_name(const struct row *row, const struct target *t, uint64
 	return took;
 }
 
+int row_repeat(const struct row *row, const struct target *t, int count)
+{
+	char path[4096];
+	int fd = -1, err = 0;
+
+	row_path(path, sizeof(path), t->dir[0], 0);
+	if (row->run == run_on_open_file) {
+		fd = open(path, O_RDWR | O_CREAT, 0666);
+		if (fd < 0)
+			return row_fail("open", path);
+	}
+	for (int i = 0; i < count && !err; i++)
+		err = row->step(path, fd);
+	if (fd >= 0)
+		close(fd);
+	unlink(path);
+	return err;
+}
+
 const struct row rows[] = {
 	{.id = "flock",
 	 .title = "flock pair, open file",

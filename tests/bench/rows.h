@@ -28,7 +28,8 @@ struct row {
 	bool may_be_empty; /* no pair at all is a result, too */
 	int64_t (*run)(const struct row *row, const struct target *t, uint64_t span_ns,
 		       struct latency *lat);
-	int (*step)(const char *path, int fd); /* one pair, for the rows of one process */
+	/* Of the rows of one kind of pair: one. @fd is that of @path, or -1 for those that open it. */
+	int (*step)(const char *path, int fd);
 };
 
 extern const struct row rows[];
@@ -44,6 +45,9 @@ int64_t contended_run(const struct row *row, const struct target *t, uint64_t sp
 
 /* "dir/bench.PID.N" in @path; a name of this process, so that two benches can share a target. */
 void row_path(char *path, size_t size, const char *dir, int n);
+
+/* Does the pair of a row of one process @count times, in the first folder. 0, or -1 and a line. */
+int row_repeat(const struct row *row, const struct target *t, int count);
 
 /*
  * Makes the file that two processes are to open at once. (With O_CREAT in both, one of them fails on
