@@ -9,6 +9,7 @@
 tmp=
 pids=()
 mounts=()
+late_mounts=() # those that the daemons themselves use
 work_pid= # of what is waited for in the foreground
 
 die() {
@@ -79,7 +80,7 @@ end_process() {
 		runs "$1" || return 0
 		sleep 0.1
 	done
-	echo "bench: process $1 does not end (try $tries), killing it" >&2
+	echo "bench: $(cat "/proc/$1/comm") ($1) does not end (try $tries), killing it" >&2
 	kill -KILL "$1" 2>/dev/null
 }
 
@@ -87,7 +88,7 @@ cleanup() {
 	local i
 
 	trap '' INT TERM HUP
-	# Last first: the bench, then its mounts, then the daemons behind them.
+	# Last first: the bench, then its mounts, then the daemons behind them, then what those use.
 	[ -z "$work_pid" ] || end_process "$work_pid"
 	for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
 		unmount_one "${mounts[i]}"
@@ -96,6 +97,9 @@ cleanup() {
 		end_process "${pids[i]}"
 	done
 	wait
+	for ((i = ${#late_mounts[@]} - 1; i >= 0; i--)); do
+		unmount_one "${late_mounts[i]}"
+	done
 	[ -z "$tmp" ] || rm -rf --one-file-system "$tmp"
 }
 

@@ -102,8 +102,8 @@ all_released() {
 # Messages from and to the node, of the kernel's count: KIND COUNT. Each is one segment.
 message_counts() {
 	ss --no-header --tcp --info --numeric state established "dport = :$master_port" | tr ' ' '\n' |
-		awk -F: '$1 == "data_segs_out" { out += $2 } $1 == "data_segs_in" { in_ += $2 }
-			END { print "to_master", out + 0; print "from_master", in_ + 0 }'
+		awk -F: '$1 == "data_segs_out" { out += $2; seen = 1 } $1 == "data_segs_in" { in_ += $2 }
+			END { print "to_master", out + 0; print "from_master", in_ + 0; exit !seen }'
 }
 
 # tally NAME COUNT FILE: what so many of the operation cost
@@ -112,7 +112,7 @@ tally() {
 
 	wait_for "the files' close" all_released
 	lines=$(wc -l <"$tmp/node-requests.log")
-	message_counts >"$tmp/before"
+	message_counts >"$tmp/before" || die "ss tells nothing of the connection with the master"
 	operation "$1" "$2"
 	wait_for "the files' close" all_released
 	fuse_counts "$lines" >"$3"
@@ -147,6 +147,7 @@ print_tally() {
 measure_requests() {
 	local name title
 
+	[ -n "$(command -v ss)" ] || die "--requests needs ss (Debian: iproute2)"
 	# A long lease: renewals are then rare.
 	start_master requests-master --lease 60
 	start_node requests debug

@@ -41,7 +41,7 @@ make_room() {
 
 	mkdir "$folder"
 	mount --bind "$folder" "$folder" || die "cannot bind $folder"
-	mounts+=("$folder")
+	late_mounts+=("$folder")
 	mount --make-shared "$folder"
 	# shellcheck disable=SC2016 # for the inner shell
 	start peer-room unshare --net --mount --propagation unchanged bash -c '
@@ -171,7 +171,7 @@ glusterfs_brick() {
 	truncate -s 64M "$tmp/glusterfs/disk"
 	mke2fs -q -t ext4 "$tmp/glusterfs/disk" || die "cannot make an ext4 for the brick"
 	mount -o loop "$tmp/glusterfs/disk" "$tmp/peer/brick" || die "cannot mount the brick"
-	mounts+=("$tmp/peer/brick")
+	late_mounts+=("$tmp/peer/brick")
 }
 
 start_glusterfs() {
