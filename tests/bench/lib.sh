@@ -164,10 +164,13 @@ free_port() {
 	echo "$p"
 }
 
-# Targets -------------------------------------------------------------------------------------
+# Masters and targets -------------------------------------------------------------------------
 
 # For dlock-bench: all that were started.
 targets=()
+master_port=
+master_url=
+master_pid=
 
 start_tmpfs() {
 	mkdir "$tmp/tmpfs"
@@ -180,25 +183,30 @@ start_null() {
 	mkdir "$tmp/null"
 	mounts+=("$tmp/null")
 	start null "$build/tests/bench/nullfs" -f "$tmp/null"
-	await null grep -q '^ready' "$tmp/null.log"
+	await null grep -qs '^ready' "$tmp/null.log"
 	targets+=(--dir "null=$tmp/null")
 }
 
 # start_master NAME OPTION...: at $master_url, with its number in $master_pid and its store in
-# $tmp/NAME.db. Two hundred connections are more than some systems' limit of descriptors.
+# $tmp/NAME.db. A thousand connections are more than the usual limit of descriptors.
 start_master() {
 	local name=$1
 
 	shift
-	[ -n "${master_port:-}" ] || master_port=$(free_port)
+	[ -n "$master_port" ] || master_port=$(free_port)
 	master_url=tcp://127.0.0.1:$master_port
 	start "$name" prlimit --nofile=8192 "$build/master/dlock-master" --listen "$master_url" \
 		--store "sqlite:$tmp/$name.db" "$@"
 	master_pid=${pids[-1]}
-	await "$name" port_open "$master_port"
+	await "$name" master_leads "$name"
 }
 
-# The next one is to have a port and a store of its own.
+# Another may listen at its port.
+master_leads() {
+	grep -qs 'leads in epoch' "$tmp/$1.log" && port_open "$master_port"
+}
+
+# The next one is to have a port of its own.
 stop_master() {
 	end_process "$master_pid"
 	master_port=
@@ -217,4 +225,5 @@ start_dlock() {
 	start_node a
 	start_node b
 	targets+=(--dir "dlock=$tmp/a,$tmp/b")
+	master_port=
 }

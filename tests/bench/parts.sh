@@ -9,10 +9,8 @@
 
 # measure_sessions COUNT SECONDS: what the renewals of so many mounts cost their master
 measure_sessions() {
-	local line
-
 	start_master sessions-master
-	line=$("$build/tests/bench/sessions" "$master_url" "$1" "$2" "$master_pid") ||
+	work "$build/tests/bench/sessions" "$master_url" "$1" "$2" "$master_pid" >"$tmp/sessions" ||
 		die "the sessions could not be measured"
 	stop_master
 	awk -v json="$json" '{
@@ -23,7 +21,7 @@ measure_sessions() {
 		else
 			printf "sessions: %d that renew, %.0f renewals/s: the master uses %.2f %% of a core\n",
 				$2, $6 / $4, percent
-	}' <<<"$line"
+	}' "$tmp/sessions"
 }
 
 # Memory --------------------------------------------------------------------------------------
@@ -40,15 +38,15 @@ measure_memory() {
 	start_master memory-master
 	empty=$(rss)
 	start_node memory
-	"$many" dirs "$tmp/memory" >/dev/null || die "cannot make the folders"
+	work "$many" dirs "$tmp/memory" >/dev/null || die "cannot make the folders"
 	before=$(rss)
-	"$many" make "$tmp/memory" 0 "$1" >/dev/null || die "cannot make $1 names"
+	work "$many" make "$tmp/memory" 0 "$1" >/dev/null || die "cannot make $1 names"
 	made=$(($(rss) - before))
 	end_process "$master_pid"
-	# The same port and store.
+	# At the same port, with the same store.
 	start_master memory-master
 	# Answered once all is reclaimed.
-	"$many" stat "$tmp/memory" 0 1 >/dev/null || die "the names are lost"
+	work "$many" stat "$tmp/memory" 0 1 >/dev/null || die "the names are lost"
 	reclaimed=$(($(rss) - empty))
 	print_memory "$1" $((made / $1)) $((reclaimed / $1))
 	unmount_one "$tmp/memory"
@@ -81,7 +79,7 @@ operation() {
 		done
 		;;
 	*)
-		"$build/tests/bench/dlock-bench" --row "$1" --repeat "$2" \
+		work "$build/tests/bench/dlock-bench" --row "$1" --repeat "$2" \
 			--dir "dlock=$tmp/requests" || die "$1 failed"
 		;;
 	esac

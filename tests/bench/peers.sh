@@ -50,7 +50,7 @@ make_room() {
 		ip link set lo up && ip address add "$2/32" dev lo && echo ready &&
 		exec sleep infinity' room "$tmp/peer-root" "$PEER_ADDRESS"
 	peer_ns=${pids[-1]}
-	await peer-room grep -q '^ready' "$tmp/peer-room.log"
+	await peer-room grep -qs '^ready' "$tmp/peer-room.log"
 }
 
 # start_peer NAME COMMAND...: as start, in the peers' room
