@@ -12,8 +12,14 @@
 void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct message m = {.kind = MESSAGE_GETATTR, .ino = ino};
+	struct fs *fs = fuse_req_userdata(req);
+	struct attr attr;
 
-	if (!fs_own_getattr(req, ino) && !control_getattr(req, ino))
+	if (fs_own_getattr(req, ino) || control_getattr(req, ino))
+		return;
+	if (told_attr(fs->told, fuse_req_ctx(req)->pid, ino, &attr))
+		fs_reply_attr(req, &attr);
+	else
 		fs_ask(req, fi, &m);
 }
 

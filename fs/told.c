@@ -2,7 +2,6 @@
 #include "fs/told.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +13,8 @@ struct seen {
 	bool dir;
 	bool used;  /* by the request under way */
 	bool again; /* CHANGED came of it: the kernel tries once more */
+	bool gone;  /* it was, but there was no directory; the kernel may look at once again */
+	struct attr shown; /* of a stand-in */
 	char name[NAME_MAX_BYTES + 1];
 };
 
@@ -68,6 +69,14 @@ static struct seen *oldest(struct thread *thread)
 	return oldest;
 }
 
+/* What the thread asks now is not about them. */
+static void forget_gone(struct thread *thread, const struct seen *but)
+{
+	for (size_t i = 0; i < TOLD_NAMES; i++)
+		if (&thread->names[i] != but)
+			thread->names[i].gone = false;
+}
+
 uint64_t told_look(struct told *t, pid_t tid, uint64_t parent, const char *name)
 {
 	struct thread *thread = slot_of(t, tid);
@@ -77,6 +86,7 @@ uint64_t told_look(struct told *t, pid_t tid, uint64_t parent, const char *name)
 	if (thread->tid != tid)
 		*thread = (struct thread){.tid = tid};
 	seen = find(thread, parent, name);
+	forget_gone(thread, seen);
 	if (!seen) {
 		seen = oldest(thread);
 		if (!seen)
@@ -84,8 +94,9 @@ uint64_t told_look(struct told *t, pid_t tid, uint64_t parent, const char *name)
 		seen->parent = parent;
 		strcpy(seen->name, name);
 	}
+	seen->again |= seen->gone;
 	seen->ino = 0;
-	seen->dir = seen->used = false;
+	seen->dir = seen->used = seen->gone = false;
 	seen->look = ++t->looks;
 	return seen->look;
 }
@@ -98,14 +109,35 @@ uint64_t told_answer(struct told *t, pid_t tid, uint64_t look, const struct attr
 	for (size_t i = 0; i < TOLD_NAMES; i++)
 		if (thread->tid == tid && thread->names[i].look == look)
 			seen = &thread->names[i];
-	if (seen && !attr)
-		seen->again = false;
-	if (!seen || !attr)
+	if (!seen)
 		return attr ? attr->ino : 0;
-	seen->ino = attr->ino;
-	seen->dir = S_ISDIR(attr->mode);
+	seen->ino = attr ? attr->ino : 0;
+	seen->dir = attr && S_ISDIR(attr->mode);
+	seen->gone = seen->again && !seen->dir;
 	seen->again = seen->again && seen->dir;
-	return seen->again ? TOLD_STAND_INS + ++t->stand_ins : attr->ino;
+	if (!seen->again)
+		return seen->ino;
+	seen->shown = *attr;
+	seen->shown.ino = TOLD_STAND_INS + ++t->stand_ins;
+	return seen->shown.ino;
+}
+
+bool told_attr(const struct told *t, pid_t tid, uint64_t ino, struct attr *attr)
+{
+	const struct thread *thread = &t->threads[(unsigned)tid % TOLD_THREADS];
+	const struct seen *seen = NULL;
+	bool looked_on = false;
+
+	if (ino <= TOLD_STAND_INS || thread->tid != tid)
+		return false;
+	for (size_t i = 0; i < TOLD_NAMES; i++)
+		if (thread->names[i].again && thread->names[i].shown.ino == ino)
+			seen = &thread->names[i];
+	for (size_t i = 0; seen && i < TOLD_NAMES; i++)
+		looked_on |= thread->names[i].look > seen->look;
+	if (looked_on)
+		*attr = seen->shown;
+	return looked_on;
 }
 
 /* Returns whether the kernel has the directory itself under the name. */
@@ -139,8 +171,12 @@ void told_asks(struct told *t, pid_t tid, const struct message *m)
 {
 	struct thread *thread = slot_of(t, tid);
 
+	if (m->kind == MESSAGE_LOOKUP)
+		return;
+	if (thread->tid == tid)
+		forget_gone(thread, NULL);
 	/* On its way to the names it looks at the directories above them. */
-	if (m->kind == MESSAGE_LOOKUP || (m->kind == MESSAGE_GETATTR && m->ino < TOLD_STAND_INS))
+	if (m->kind == MESSAGE_GETATTR && m->ino < TOLD_STAND_INS)
 		return;
 	for (size_t i = 0; i < TOLD_NAMES; i++)
 		if (thread->tid == tid)

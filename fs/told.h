@@ -15,7 +15,13 @@
  * file. What the kernel does to that is of no consequence, and the request may take whatever
  * directory has the name by now. That is what a local file system does, with the one difference that
  * it holds the directory still; where the sticky bit protects a file, the master looks itself (KNOWN_ANY).
- * Should a thread ask anything else of a stand-in it gets ESTALE, looks again, and is told the truth.
+ * To move a directory to another one the kernel asks for its attributes once more, after it has looked
+ * both names up: it gets those of the look. Should a thread ask anything else of a stand-in it gets
+ * ESTALE, looks again, and is told the truth.
+ *
+ * The kernel looks twice where it has another file in mind, first to see that it is not that. The name
+ * may be gone at the first of these looks, and a directory's at the second: that is one try. A call that
+ * comes later begins with the attributes of the directory above (which are not cached).
  *
  * What is no directory has no state that would not show the truth at the next look: for that any file will do
  * at the first try already. Lock files that are replaced all the time cost nobody a second one.
@@ -26,12 +32,13 @@
 #ifndef FS_TOLD_H
 #define FS_TOLD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "lockcore/message.h"
 
-#define TOLD_THREADS 1024 /* remembered, by number: some 600 KiB if all are in use */
+#define TOLD_THREADS 1024 /* remembered, by number: some 800 KiB if all are in use */
 #define TOLD_NAMES   2	  /* of each: a rename's */
 
 /* Numbers from here on stand in for a directory: notify.h's and the table's are below. */
@@ -49,6 +56,12 @@ uint64_t told_look(struct told *t, pid_t tid, uint64_t parent, const char *name)
  * The answer: NULL: there is no such name. Returns the inode number that the kernel is to be told.
  */
 uint64_t told_answer(struct told *t, pid_t tid, uint64_t look, const struct attr *attr);
+
+/*
+ * The attributes of a stand-in, as the thread was told them, if this is the question of a move that has
+ * looked at its other name since; else false.
+ */
+bool told_attr(const struct told *t, pid_t tid, uint64_t ino, struct attr *attr);
 
 /* Fills in what is known in an UNLINK or a RENAME of the thread. */
 void told_fill(struct told *t, pid_t tid, struct message *m);

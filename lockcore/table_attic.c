@@ -8,8 +8,9 @@
  * A directory that is removed while inodes in use had their last names in it leaves its own last
  * name behind: a dentry without an inode, which has those names. It is one of the lost names of the
  * directory that it was in, or, once that is removed as well, in its attic. The next directory under
- * the name gets all that is in it. An attic goes with the last of what is in it, and is not
- * reclaimed: a master that starts anew keeps kin apart that are only kin by it.
+ * the name gets all that is in it (of two: it may have been moved there and have had one itself). An
+ * attic goes with the last of what is in it, and is not reclaimed: a master that starts anew keeps kin
+ * apart that are only kin by it.
  */
 #include "lockcore/table_internal.h"
 
@@ -72,18 +73,18 @@ static struct dentry *find(const struct inode *parent, const char *name)
 
 void attic_adopt(struct inode *dir, const struct dentry *as)
 {
-	struct dentry *attic = find(as->parent, dentry_name(as)), *d, *next;
+	struct dentry *attic, *d, *next;
 
-	if (!attic)
-		return;
-	DL_FOREACH_SAFE2 (attic->attic, d, next, inode_next) {
-		DL_DELETE2(attic->attic, d, inode_prev, inode_next);
-		d->attic_of = NULL;
-		d->parent = dir;
-		memcpy(d->key, &dir->ino, sizeof(dir->ino));
-		DL_APPEND2(dir->dir->lost, d, inode_prev, inode_next);
+	while ((attic = find(as->parent, dentry_name(as)))) {
+		DL_FOREACH_SAFE2 (attic->attic, d, next, inode_next) {
+			DL_DELETE2(attic->attic, d, inode_prev, inode_next);
+			d->attic_of = NULL;
+			d->parent = dir;
+			memcpy(d->key, &dir->ino, sizeof(dir->ino));
+			DL_APPEND2(dir->dir->lost, d, inode_prev, inode_next);
+		}
+		tidy(attic);
 	}
-	tidy(attic);
 }
 
 void attic_check(const struct dentry *attic)

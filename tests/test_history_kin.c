@@ -68,17 +68,85 @@ static void test_a_file_made_again_in_a_directory_has_another_lock(void **state)
 	last_gets(EAGAIN, 0);
 }
 
-static void test_a_removed_directory_leaves_its_names_behind(void **state)
+/* Client 0 holds the lock of inode 100, which was at d0/n0/x, and all of that has gone. */
+static void locked_and_removed(void)
 {
 	makes(2, 0, 1, OP_MKDIR, A, 0);
 	opens(0, 2, 3, IN_A, NEW, 0, 100);
 	excludes(0, 4, 0);
 	unlinks(1, 5, 6, IN_A, 0);
 	add(1, 7, 8, OP_RMDIR, 0)->place = A;
+}
+
+static void test_a_removed_directory_takes_its_names_along(void **state)
+{
+	locked_and_removed();
+	makes(2, 9, 10, OP_MKDIR, A, 0);
+	opens(1, 11, 12, IN_A, NEW, 0, 101);
+	excludes(1, 13, EAGAIN);
+	last_gets(EAGAIN, 0);
+}
+
+static void test_another_directory_has_the_names_of_a_removed_one(void **state)
+{
+	locked_and_removed();
+	makes(2, 9, 10, OP_MKDIR, B, 0);
+	opens(1, 11, 12, B + 1, NEW, 0, 101);
+	excludes(1, 13, 0);
+	last_gets(0, EAGAIN);
+}
+
+static void test_a_directory_that_is_moved_has_no_names_of_a_removed_one(void **state)
+{
+	locked_and_removed();
+	makes(2, 9, 10, OP_MKDIR, B, 0);
+	renames(2, 11, 12, B, A, 0);
+	opens(1, 13, 14, IN_A, NEW, 0, 101);
+	excludes(1, 15, EAGAIN);
+	last_gets(EAGAIN, 0);
+}
+
+/* d0/n0/x is a directory that was d0/n1, and then all is removed. */
+static void test_a_tree_that_is_removed_loses_its_names(void **state)
+{
+	makes(2, 0, 1, OP_MKDIR, B, 0);
+	opens(0, 2, 3, B + 1, NEW, 0, 100);
+	excludes(0, 4, 0);
+	unlinks(1, 5, 6, B + 1, 0);
+	makes(2, 7, 8, OP_MKDIR, A, 0);
+	renames(2, 9, 10, B, IN_A, 0);
+	add(1, 11, 12, OP_RMDIR, 0)->place = IN_A;
+	add(1, 13, 14, OP_RMDIR, 0)->place = A;
+	makes(2, 15, 16, OP_MKDIR, A, 0);
+	makes(2, 17, 18, OP_MKDIR, IN_A, 0);
+	renames(2, 19, 20, IN_A, B, 0);
+	opens(1, 21, 22, B + 1, NEW, 0, 101);
+	excludes(1, 23, EAGAIN);
+	last_gets(EAGAIN, 0);
+}
+
+/* Client 3 is on the node that knows of the close. */
+static void test_a_removed_directory_outlives_its_files(void **state)
+{
+	locked_and_removed();
+	closes(0, 9, 10);
+	makes(2, 11, 12, OP_MKDIR, A, 0);
+	opens(3, 13, 14, IN_A, NEW, 0, 101);
+	excludes(3, 15, 0);
+	last_gets(0, EAGAIN);
+}
+
+/* A record that was made later says where it is now; so both are right. */
+static void test_a_restart_knows_what_was_in_a_removed_directory(void **state)
+{
+	rules.restarts = true;
+	locked_and_removed();
 	makes(2, 9, 10, OP_MKDIR, A, 0);
 	opens(1, 11, 12, IN_A, NEW, 0, 101);
 	excludes(1, 13, 0);
-	last_gets(0, EAGAIN);
+	right();
+	ops[count - 1].err = EAGAIN;
+	right();
 }
 
 static void test_a_moved_directory_forgets_the_names_in_it(void **state)
@@ -330,7 +398,12 @@ int main(void)
 		NAMES_TEST(test_a_file_made_again_has_another_lock),
 		NAMES_TEST(test_a_file_made_again_elsewhere_shares_locks),
 		NAMES_TEST(test_a_file_made_again_in_a_directory_has_another_lock),
-		NAMES_TEST(test_a_removed_directory_leaves_its_names_behind),
+		NAMES_TEST(test_a_removed_directory_takes_its_names_along),
+		NAMES_TEST(test_another_directory_has_the_names_of_a_removed_one),
+		NAMES_TEST(test_a_directory_that_is_moved_has_no_names_of_a_removed_one),
+		NAMES_TEST(test_a_tree_that_is_removed_loses_its_names),
+		NAMES_TEST(test_a_removed_directory_outlives_its_files),
+		NAMES_TEST(test_a_restart_knows_what_was_in_a_removed_directory),
 		NAMES_TEST(test_a_moved_directory_forgets_the_names_in_it),
 		NAMES_TEST(test_a_replaced_file_takes_its_lock_along),
 		NAMES_TEST(test_another_link_forgets_the_lock),

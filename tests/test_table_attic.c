@@ -118,6 +118,29 @@ static void test_directory_moved_to_the_name_forgets(void **state)
 	waits_for_the_first(t, f);
 }
 
+/* The directory that is moved there has had such a directory in it as well. */
+static void test_one_of_two_removed_directories_of_a_name_is_forgotten(void **state)
+{
+	struct table *t = *state;
+	struct table_make make = make_in(9, ROOT_INO, "d");
+	struct attr attr, replaced;
+	uint64_t d, e, f;
+
+	tree_with_a_lock_goes(t);
+	d = dir_of(t, ROOT_INO, "new");
+	e = dir_of(t, d, "e");
+	f = opened_in(t, 3, e, "g");
+	lock_granted(t, flock_want(3, f, X, 0));
+	remove_from(t, e, "g", false);
+	remove_from(t, d, "e", true);
+	assert_ok(table_rename(t, ROOT_INO, "new", &make, false, at(0), &attr, &replaced));
+	table_check(t);
+	e = dir_of(t, d, "e");
+	f = opened_in(t, 4, e, "g");
+	lock_refused(t, flock_want(4, f, S, 0));
+	waits_for_the_first(t, opened_in(t, 2, e, "f"));
+}
+
 /* Other names are nobody's, and when the lock is gone nothing is left (which a sanitizer sees). */
 static void test_names_beside_it_are_taken_for_it(void **state)
 {
@@ -142,6 +165,7 @@ int main(void)
 		TABLE_TEST(test_tree_made_again_forgets_who_holds_its_names),
 		TABLE_TEST(test_directory_made_a_third_time_forgets),
 		TABLE_TEST(test_directory_moved_to_the_name_forgets),
+		TABLE_TEST(test_one_of_two_removed_directories_of_a_name_is_forgotten),
 		TABLE_TEST(test_names_beside_it_are_taken_for_it),
 	};
 

@@ -123,6 +123,22 @@ static void test_a_second_try_fails_or_hurts(void **state)
 	assert_int_equal(look(*state, ANN, "from", 6, DIR_MODE), 6);
 }
 
+/* The kernel looks whether it is what it was, hears that nothing is there, and looks what is. */
+static void test_a_name_that_is_gone_for_a_moment_lets_the_second_try_fail(void **state)
+{
+	look(*state, ANN, "d", 5, DIR_MODE);
+	rmdir_of(*state, ANN, "d");
+	told_changed(*state, ANN);
+	assert_int_equal(look(*state, ANN, "d", 0, 0), 0);
+	assert_true(look(*state, ANN, "d", 5, DIR_MODE) > TOLD_STAND_INS);
+	assert_true(rmdir_of(*state, ANN, "d").flags & KNOWN_ANY);
+	told_changed(*state, ANN);
+	assert_int_equal(look(*state, ANN, "d", 7, FILE_MODE), 7);
+	assert_true(look(*state, ANN, "d", 5, DIR_MODE) > TOLD_STAND_INS);
+	assert_true(rmdir_of(*state, ANN, "d").flags & KNOWN_ANY);
+	assert_int_equal(look(*state, ANN, "d", 5, DIR_MODE), 5);
+}
+
 static void test_a_stand_in_is_shown_to_others_than_a_second_try(void **state)
 {
 	struct message stat = {.kind = MESSAGE_GETATTR, .ino = DIR};
@@ -132,10 +148,12 @@ static void test_a_stand_in_is_shown_to_others_than_a_second_try(void **state)
 	rmdir_of(*state, ANN, "d");
 	told_changed(*state, ANN);
 	assert_int_equal(look(*state, ANN, "d", 0, 0), 0);
+	told_asks(*state, ANN, &stat);
 	assert_int_equal(look(*state, ANN, "d", 6, DIR_MODE), 6);
 	rmdir_of(*state, ANN, "d");
 	told_changed(*state, ANN);
 	assert_int_equal(look(*state, ANN, "d", 7, FILE_MODE), 7);
+	look(*state, ANN, "e", 8, FILE_MODE);
 	assert_int_equal(look(*state, ANN, "d", 6, DIR_MODE), 6);
 	rmdir_of(*state, ANN, "d");
 	told_changed(*state, ANN);
@@ -147,6 +165,33 @@ static void test_a_stand_in_is_shown_to_others_than_a_second_try(void **state)
 	assert_int_equal(look(*state, ANN, "d", 6, DIR_MODE), 6);
 }
 
+/* A directory that goes to another one must be writable: that is asked when both names are known. */
+static void test_a_second_try_to_move_a_directory_elsewhere_is_told_estale(void **state)
+{
+	uint64_t from, to;
+	struct attr attr;
+
+	look(*state, ANN, "from", 4, DIR_MODE);
+	look(*state, ANN, "to", 5, DIR_MODE);
+	rename_of(*state, ANN, "from", "to");
+	told_changed(*state, ANN);
+	from = look(*state, ANN, "from", 4, DIR_MODE);
+	assert_false(told_attr(*state, ANN, from, &attr)); /* that is a stat */
+	to = look(*state, ANN, "to", 6, DIR_MODE);
+	assert_true(told_attr(*state, ANN, from, &attr));
+	assert_true(attr.ino == from && attr.mode == DIR_MODE);
+	assert_false(told_attr(*state, ANN, to, &attr) || told_attr(*state, BOB, from, &attr));
+	assert_false(told_attr(*state, ANN, 4, &attr));
+	assert_true(rename_of(*state, ANN, "from", "to").flags & KNOWN_ANY);
+	assert_false(told_attr(*state, ANN, from, &attr));
+	look(*state, ANN, "from", 4, DIR_MODE);
+	rename_of(*state, ANN, "from", "to");
+	told_changed(*state, ANN);
+	from = look(*state, ANN, "from", 4, DIR_MODE);
+	look(*state, ANN, "to", 0, 0);
+	assert_true(told_attr(*state, ANN, from, &attr));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -156,6 +201,8 @@ int main(void)
 		TEST(test_an_answer_goes_to_another_threads_name),
 		TEST(test_a_directory_may_be_any),
 		TEST(test_a_second_try_fails_or_hurts),
+		TEST(test_a_second_try_to_move_a_directory_elsewhere_is_told_estale),
+		TEST(test_a_name_that_is_gone_for_a_moment_lets_the_second_try_fail),
 		TEST(test_a_stand_in_is_shown_to_others_than_a_second_try),
 	};
 

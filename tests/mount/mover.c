@@ -4,10 +4,11 @@
  *
  *	mover HERE THERE ROUNDS
  *
- * There directories are moved to a name and away again, while here that name is removed, replaced
- * and moved. After each round, when both have stopped, whatever directory there is must take a file
- * in, here. One line for each that does not, and for each call that gives an errno that has no business
- * there; exit 1 if there are any. The last line says what came of the calls here.
+ * There directories are moved to a name and away again, while here that name is removed, replaced,
+ * from another directory too, and moved. After each round, when both have stopped, whatever
+ * directory there is must take a file in, here. One line for each that does not, and for each call
+ * that gives an errno that has no business there; exit 1 if there are any. The last line says what
+ * came of the calls here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -89,13 +90,18 @@ static void count(const char *call, int rc, const char *fine)
 
 static void call_here(int i)
 {
-	switch (i % 3) {
+	switch (i % 4) {
 	case 0:
 		count("rmdir d", removed(here, "d"), "ENOENT");
 		break;
 	case 1:
 		make(here, "e");
 		count("rename e d", move(here, "e", "d"), "ENOENT");
+		break;
+	case 2:
+		make(here, "other");
+		make(here, "other/e");
+		count("rename other/e d", move(here, "other/e", "d"), "ENOENT");
 		break;
 	default:
 		count("rename d e", move(here, "d", "e"), "ENOENT");

@@ -88,11 +88,18 @@ static bool inode_used(const struct state *s, uint32_t id)
 	return false;
 }
 
+/* One that keeps last names may be kept by one that does not. */
 static void collect(struct state *s)
 {
-	for (uint32_t i = s->inodes; i-- > 0;)
-		if (!inode_linked(&s->inode[i]) && !inode_used(s, s->inode[i].id))
-			inode_remove(s, i);
+	uint32_t before;
+
+	do {
+		before = s->inodes;
+		for (uint32_t i = s->inodes; i-- > 0;)
+			if (!inode_linked(&s->inode[i]) && !inode_used(s, s->inode[i].id) &&
+			    !kin_keeps(s, s->inode[i].id))
+				inode_remove(s, i);
+	} while (s->inodes < before);
 }
 
 void model_init(struct state *s)

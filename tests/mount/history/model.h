@@ -16,12 +16,12 @@
 
 #include "history.h"
 
-#define INODES_MAX 64
+#define INODES_MAX 96
 #define DESCS_MAX  56
 #define RANGES_MAX 64
 #define STEPS_MAX  4 /* ways to go on with a call from one state */
-/* What the background may do to one: a closed description, a lockset, all locksets. */
-#define BACKGROUND_MAX (DESCS_MAX + INODES_MAX + 1)
+/* What the background may do to one: a closed description, a lockset, a lost name, all locksets. */
+#define BACKGROUND_MAX (DESCS_MAX + 2 * INODES_MAX + 1)
 
 #define MTIME_CLOCK   0 /* of a write: what the clock said */
 #define MTIME_UNKNOWN 1
@@ -32,15 +32,18 @@ struct inode {
 	uint32_t parent;  /* of a directory that has a name */
 	uint32_t content; /* a blob; of a symbolic link: its tag */
 	uint32_t mtime;
-	uint32_t lockset;  /* of those that share one, the least id (model_kin.c) */
-	uint32_t lost_dir; /* of a file without a name, with name_locks: where its last one was */
+	uint32_t lockset; /* of those that share one, the least id (model_kin.c) */
+	/* With name_locks, of a file without a name: where its last one was; and of a removed
+	 * directory that is the lost_dir of others: where its own was (model_kin.c). */
+	uint32_t lost_dir;
 	uint32_t child[NAMES];
 	uint16_t mode;
 	uint8_t nlink; /* names */
 	uint8_t type;
 	uint8_t lost_name;
-	uint8_t moved; /* a directory that was renamed */
-	uint16_t unused;
+	uint8_t moved;	  /* a directory that was renamed */
+	uint8_t moved_on; /* the directory that lost_name was in was removed since */
+	uint8_t unused;
 };
 
 struct desc {		/* an open file description */
@@ -193,7 +196,11 @@ void kin_settle(struct state *s, const struct op *const *current);
 /* What may happen to locksets at any moment; returns how many states. */
 size_t kin_background(const struct rules *rules, const struct state *s,
 		      const struct op *const *current, struct state *to);
-/* The directory is removed, and takes the last names in it along. */
-void kin_lose_dir(struct state *s, uint32_t dir);
+/* The directory loses its name, this one of the parent, and takes the last names in it along. */
+void kin_lose_dir(struct state *s, uint32_t dir, uint32_t parent, int name);
+/* The directory gets this name of the parent, and the last names in those that had it. */
+void kin_adopt(struct state *s, uint32_t dir, uint32_t parent, int name);
+/* Are there last names in the removed directory? */
+bool kin_keeps(const struct state *s, uint32_t dir);
 
 #endif

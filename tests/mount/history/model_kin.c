@@ -6,6 +6,10 @@
  * together when one gets a name or is asked for a lock, if one of them has locks, and then stay
  * together whatever becomes of the names, until there is no lock left among them all.
  *
+ * A removed directory in which open files had their last names has a last name itself, with which they
+ * come into the next directory that gets it; it is kept for that without being a directory any more.
+ * A master that starts anew may know of that (moved_on), or not.
+ *
  * Who waits has something to wait for, so that a set is empty when nothing is held in it; but when
  * something is released and a waiter granted it in the same moment, the model is between the two
  * for a while. Since nobody knows when a call began to wait, such a set may stay, or not.
@@ -63,7 +67,7 @@ static bool has_lost(struct state *s, const struct inode *a, const struct inode 
 {
 	const struct inode *dir = inode_get(s, a->lost_dir);
 
-	return dir && is_used(s, a->id) &&
+	return dir && inode_linked(dir) && is_used(s, a->id) &&
 	       (dir->child[a->lost_name] == b->id ||
 		(b->lost_dir == a->lost_dir && b->lost_name == a->lost_name));
 }
@@ -126,6 +130,11 @@ static void fall_apart(struct state *s, uint32_t lockset)
 			s->inode[i].lockset = s->inode[i].id;
 }
 
+static void forget_name(struct inode *inode)
+{
+	inode->lost_dir = inode->lost_name = inode->moved_on = 0;
+}
+
 static void forget_unused(struct state *s)
 {
 	for (uint32_t i = 0; i < s->inodes; i++) {
@@ -133,8 +142,24 @@ static void forget_unused(struct state *s)
 
 		if (inode->type != TYPE_FILE || inode->nlink || is_used(s, inode->id))
 			continue;
-		inode->lost_dir = inode->lost_name = 0;
+		forget_name(inode);
 		take_out(s, inode);
+	}
+}
+
+/* Removed directories without last names in them are not kept, and so perhaps others are not. */
+static void forget_empty(struct state *s)
+{
+	for (bool again = true; again;) {
+		again = false;
+		for (uint32_t i = 0; i < s->inodes; i++) {
+			struct inode *dir = &s->inode[i];
+
+			if (dir->type != TYPE_DIR || !dir->lost_dir || kin_keeps(s, dir->id))
+				continue;
+			forget_name(dir);
+			again = true;
+		}
 	}
 }
 
@@ -155,6 +180,7 @@ static void name_anew(struct state *s)
 void kin_settle(struct state *s, const struct op *const *current)
 {
 	forget_unused(s);
+	forget_empty(s);
 	name_anew(s);
 	for (uint32_t i = 0; i < s->inodes; i++) {
 		uint32_t lockset = s->inode[i].lockset;
@@ -165,11 +191,43 @@ void kin_settle(struct state *s, const struct op *const *current)
 	}
 }
 
-void kin_lose_dir(struct state *s, uint32_t dir)
+/* ---- Removed directories ---- */
+
+bool kin_keeps(const struct state *s, uint32_t dir)
 {
 	for (uint32_t i = 0; i < s->inodes; i++)
+		if (s->inode[i].lost_dir == dir &&
+		    (s->inode[i].type == TYPE_DIR || is_used(s, s->inode[i].id)))
+			return true;
+	return false;
+}
+
+void kin_lose_dir(struct state *s, uint32_t dir, uint32_t parent, int name)
+{
+	struct inode *inode = inode_get(s, dir);
+
+	for (uint32_t i = 0; i < s->inodes; i++)
 		if (s->inode[i].lost_dir == dir)
-			s->inode[i].lost_dir = s->inode[i].lost_name = 0;
+			s->inode[i].moved_on = 1;
+	if (!kin_keeps(s, dir))
+		return;
+	inode->lost_dir = parent;
+	inode->lost_name = (uint8_t)name;
+}
+
+void kin_adopt(struct state *s, uint32_t dir, uint32_t parent, int name)
+{
+	for (uint32_t i = 0; i < s->inodes; i++) {
+		struct inode *removed = &s->inode[i];
+
+		if (removed->type != TYPE_DIR || removed->lost_dir != parent ||
+		    removed->lost_name != name)
+			continue;
+		for (uint32_t j = 0; j < s->inodes; j++)
+			if (s->inode[j].lost_dir == removed->id)
+				s->inode[j].lost_dir = dir;
+		forget_name(removed);
+	}
 }
 
 /* ---- Meanwhile ---- */
@@ -206,6 +264,12 @@ size_t kin_background(const struct rules *rules, const struct state *from,
 	}
 	if (!rules->restarts)
 		return count;
+	for (uint32_t i = 0; i < from->inodes; i++) {
+		if (!from->inode[i].moved_on)
+			continue;
+		to[count] = *from;
+		forget_name(&to[count++].inode[i]);
+	}
 	to[count] = *from;
 	return count + restart(&to[count]);
 }

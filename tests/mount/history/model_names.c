@@ -78,7 +78,7 @@ void name_lose(const struct step *step, struct state *s, uint32_t dir, int place
 	if (inode->nlink)
 		return;
 	if (inode->type == TYPE_DIR)
-		kin_lose_dir(s, inode->id);
+		kin_lose_dir(s, inode->id, dir, place_name(place));
 	if (inode->type == TYPE_FILE && step->rules->name_locks) {
 		inode->lost_dir = dir;
 		inode->lost_name = (uint8_t)place_name(place);
@@ -89,8 +89,10 @@ void name_give(struct state *s, uint32_t dir, int place, struct inode *inode)
 {
 	inode_get(s, dir)->child[place_name(place)] = inode->id;
 	inode->nlink++;
-	if (inode->type == TYPE_DIR)
+	if (inode->type == TYPE_DIR) {
 		inode->parent = dir;
+		kin_adopt(s, inode->id, dir, place_name(place));
+	}
 	kin_join(s, inode->id);
 }
 
