@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +15,6 @@
 
 /* How long a mount waits for a first session where nobody answers, if timeo= does not say. */
 #define START_NS (10 * NS_PER_SEC)
-
-enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ONLOSS, FD_BIND, FD_BREAKS, FD_ENDPOINTS };
 
 /* ---- Inputs ---- */
 
@@ -167,6 +164,7 @@ static unsigned drain(struct fs *fs)
 	}
 	onloss_turn(fs);
 	readers_turn(fs);
+	fs->threads_stir = false; /* all have been asked */
 	return events;
 }
 
@@ -183,44 +181,41 @@ static int64_t deadline(const struct fs *fs, int64_t until_ns)
 	return at < until_ns ? at : until_ns;
 }
 
+static void take_wake(struct fs *fs, uint32_t wake, int *sig)
+{
+	switch (wake) {
+	case WAKE_TIMER:
+		loop_timer_seen(&fs->loop);
+		break;
+	case WAKE_SIGNAL:
+		*sig = loop_signal(&fs->loop);
+		break;
+	case WAKE_THREAD:
+		fs->threads_stir = true;
+		break;
+	case WAKE_KERNEL:
+		take_requests(fs);
+		break;
+	default:
+		take_messages(fs, wake - WAKE_MASTERS);
+		break;
+	}
+}
+
 /*
  * One turn: waits until something is to do, at most until the moment given, and does it. *sig is a
  * signal that came. Returns the events' bits.
  */
 static unsigned turn(struct fs *fs, int64_t until_ns, int *sig)
 {
-	struct pollfd fds[FD_ENDPOINTS + NODE_MASTERS_MAX];
-	size_t count = FD_ENDPOINTS + fs->options.master_count;
-	unsigned events;
+	uint32_t wakes[WAKES_MAX];
+	size_t count;
 
-	fds[FD_FUSE] = (struct pollfd){
-		.fd = fs->mounted ? fuse_session_fd(fs->session) : -1,
-		.events = POLLIN,
-	};
-	fds[FD_TIMER] = (struct pollfd){.fd = fs->loop.timer_fd, .events = POLLIN};
-	fds[FD_SIGNAL] = (struct pollfd){.fd = fs->loop.signal_fd, .events = POLLIN};
-	fds[FD_ONLOSS] = (struct pollfd){.fd = onloss_fd(fs), .events = POLLIN};
-	fds[FD_BIND] = (struct pollfd){.fd = bind_fd(fs), .events = POLLIN};
-	fds[FD_BREAKS] = (struct pollfd){.fd = breaks_fd(fs), .events = POLLIN};
-	for (size_t i = 0; i < fs->options.master_count; i++)
-		fds[FD_ENDPOINTS + i] = (struct pollfd){
-			.fd = fs->endpoints[i] ? endpoint_fd(fs->endpoints[i]) : -1,
-			.events = POLLIN,
-		};
 	loop_arm(&fs->loop, deadline(fs, until_ns));
-	if (poll(fds, count, -1) < 0)
-		return 0; /* EINTR: nothing but a debugger's doing */
-	if (fds[FD_TIMER].revents)
-		loop_timer_seen(&fs->loop);
-	if (fds[FD_SIGNAL].revents)
-		*sig = loop_signal(&fs->loop);
-	for (size_t i = 0; i < fs->options.master_count; i++)
-		if (fds[FD_ENDPOINTS + i].revents)
-			take_messages(fs, i);
-	if (fds[FD_FUSE].revents)
-		take_requests(fs);
-	events = drain(fs);
-	return events;
+	count = wakes_wait(&fs->wakes, wakes);
+	for (size_t i = 0; i < count; i++)
+		take_wake(fs, wakes[i], sig);
+	return drain(fs);
 }
 
 static int64_t start_ns(const struct fs *fs)
