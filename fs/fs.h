@@ -92,7 +92,10 @@ struct fs {
 	size_t watching;       /* readers of changes, and opens that will be */
 	int64_t lease_told_ns; /* what node_belief_end said when readers were told last */
 	bool readers_stir;     /* one of them may have something to read, or a signal */
-	bool threads_stir;     /* one of onloss, bind and breaks has something to say */
+	bool unawaited;	   /* the request at hand is one whose maker goes on without an answer */
+	bool crowded;	   /* more requests came than one at a time, when we looked last */
+	unsigned taken;	   /* requests, of which now and then one is followed by such a look */
+	bool threads_stir; /* one of onloss, bind and breaks has something to say */
 	bool mounted;
 	bool ready;		/* the kernel has said INIT and agreed */
 	char refused[160];	/* why the kernel will not do, from INIT */

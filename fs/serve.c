@@ -13,10 +13,42 @@
 /* Read from one source before the others have their turn. */
 #define BATCH_MAX 64
 
+/* Of so many requests one is followed by a look whether many ask. */
+#define CROWD_LOOK 32
+
 /* How long a mount waits for a first session where nobody answers, if timeo= does not say. */
 #define START_NS (10 * NS_PER_SEC)
 
 /* ---- Inputs ---- */
+
+static void answer_programs(struct fs *fs)
+{
+	struct node_answer answer;
+
+	while (node_next_answer(fs->node, loop_now(), &answer))
+		fs_answer(fs, &answer);
+}
+
+/*
+ * May there be another request by now? Mostly not: whoever has made the last one waits for its answer
+ * and asks nothing before, and to look costs a system call. But not as much as a turn of the loop,
+ * where many ask: then there was one the last time. And of those that go to a master, as many as there
+ * are go in one packet.
+ */
+static bool may_be_more(struct fs *fs)
+{
+	return fs->unawaited || fs->crowded || node_has_unsent(fs->node) ||
+	       ++fs->taken % CROWD_LOOK == 0;
+}
+
+static void take_request(struct fs *fs)
+{
+	fs->unawaited = false;
+	fuse_session_process_buf(fs->session, &fs->buf);
+	if (fs->interrupt_count)
+		fs_pass_interrupts(fs);
+	answer_programs(fs);
+}
 
 static void take_requests(struct fs *fs)
 {
@@ -25,11 +57,15 @@ static void take_requests(struct fs *fs)
 
 		if (n == -EINTR)
 			continue;
-		if (n <= 0)
-			return; /* nothing more for now, or unmounted */
-		fuse_session_process_buf(fs->session, &fs->buf);
-		if (fs->interrupt_count)
-			fs_pass_interrupts(fs);
+		if (n <= 0) { /* nothing more for now, or unmounted */
+			fs->crowded = false;
+			return;
+		}
+		if (i > 0 && !fs->unawaited)
+			fs->crowded = true;
+		take_request(fs);
+		if (!may_be_more(fs))
+			return;
 	}
 }
 
@@ -137,15 +173,13 @@ static void report(struct fs *fs, const struct node_event *event)
 /* Returns a bit for each kind of event that came. */
 static unsigned drain(struct fs *fs)
 {
-	struct node_answer answer;
 	struct node_notice *notice;
 	struct node_event event;
 	unsigned events = 0;
 
 	bind_turn(fs);
 	node_tick(fs->node, loop_now());
-	while (node_next_answer(fs->node, loop_now(), &answer))
-		fs_answer(fs, &answer);
+	answer_programs(fs);
 	breaks_turn(fs);
 	send_packets(fs);
 	while ((notice = node_next_notice(fs->node))) {

@@ -538,6 +538,11 @@ static bool bye_packet(struct node *n, struct moment now, size_t *master, struct
 	return true;
 }
 
+bool node_has_unsent(const struct node *n)
+{
+	return n->state == NODE_OPEN && n->channel.unsent;
+}
+
 bool node_next_packet(struct node *n, struct moment now, size_t *master, struct packet *out)
 {
 	node_check_belief(n, now);
