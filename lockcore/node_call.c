@@ -140,7 +140,7 @@ void node_calls_start(struct node *n)
 
 static struct call *call_new(struct node *n, const struct message *request, void *cookie)
 {
-	struct call *c = calloc(1, sizeof(*c));
+	struct call *c = malloc(sizeof(*c)); /* no calloc: glibc's is slower than this */
 
 	if (!c)
 		return NULL;
@@ -148,9 +148,7 @@ static struct call *call_new(struct node *n, const struct message *request, void
 		free(c);
 		return NULL;
 	}
-	c->cookie = cookie;
-	c->req = ++n->reqs;
-	c->since_ns = n->now_ns;
+	*c = (struct call){.cookie = cookie, .req = ++n->reqs, .since_ns = n->now_ns};
 	c->request = message_copy(request);
 	HASH_ADD(hh, n->calls, req, sizeof(c->req), c);
 	if (!c->request || !c->hh.tbl || (request->kind == MESSAGE_LOCK && !lock_asked(n, c))) {
