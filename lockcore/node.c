@@ -30,7 +30,10 @@ struct node *node_new(const struct node_config *config, struct moment now)
 		n->links[i].silent_at_ns =
 			i < config->masters ? now.boot_ns + NODE_SILENT_NS : MOMENT_NEVER;
 	channel_init(&n->channel);
-	return n;
+	if (node_calls_init(n))
+		return n;
+	node_free(n);
+	return NULL;
 }
 
 void node_free(struct node *n)
