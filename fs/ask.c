@@ -40,16 +40,16 @@ void fs_pass_interrupts(struct fs *fs)
 
 /* ---- Asking ---- */
 
+/* glibc's calloc gives back no block that was freed just now, and takes some 80 ns more for that. */
 struct asked *fs_asked_new(fuse_req_t req, const struct fuse_file_info *fi)
 {
-	struct asked *a = calloc(1, sizeof(*a));
+	struct asked *a = malloc(sizeof(*a));
 
 	if (!a) {
 		fuse_reply_err(req, ENOMEM);
 		return NULL;
 	}
-	a->req = req;
-	a->tid = fuse_req_ctx(req)->pid;
+	*a = (struct asked){.req = req, .tid = fuse_req_ctx(req)->pid};
 	if (fi)
 		a->fi = *fi;
 	return a;

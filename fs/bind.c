@@ -11,11 +11,22 @@
 
 /* ---- Whom the vigil watches ---- */
 
-static int start_vigil(struct bind *b)
+static int start_vigil(struct fs *fs)
 {
-	if (!b->vigil)
-		b->vigil = vigil_new();
-	return b->vigil ? 0 : errno;
+	struct vigil *v;
+	int err;
+
+	if (fs->bind.vigil)
+		return 0;
+	v = vigil_new();
+	if (!v)
+		return errno;
+	err = wakes_add(&fs->wakes, vigil_fd(v), WAKE_THREAD);
+	if (err)
+		vigil_free(v);
+	else
+		fs->bind.vigil = v;
+	return -err;
 }
 
 static void session_ended(void *arg, pid_t sid)
@@ -145,7 +156,7 @@ static const struct holding *set_one(struct fs *fs, uint64_t ino)
 static void keep(struct fs *fs, struct holding *h)
 {
 	struct bind *b = &fs->bind;
-	int err = h->bound ? start_vigil(b) : 0;
+	int err = h->bound ? start_vigil(fs) : 0;
 	pid_t begins, ends, sid = h->sid;
 
 	if (err)
@@ -295,24 +306,19 @@ void bind_turn(struct fs *fs)
 
 	if (!b->holdings)
 		return;
-	while (b->vigil && vigil_next(b->vigil, &sid, &before_ns)) {
+	while (b->vigil && fs->threads_stir && vigil_next(b->vigil, &sid, &before_ns)) {
 		reported = true;
 		if (holdings_over(b->holdings, sid, before_ns, &since_ns) &&
 		    !vigil_want(b->vigil, sid, since_ns))
 			log_warning("session %d is not watched, for want of memory", (int)sid);
 	}
-	if (reported || loop_now().boot_ns >= b->retry_ns)
+	if (reported || (b->retry_ns != MOMENT_NEVER && loop_now().boot_ns >= b->retry_ns))
 		give_up_some(fs);
 }
 
 int64_t bind_deadline(const struct fs *fs)
 {
 	return fs->bind.holdings ? fs->bind.retry_ns : MOMENT_NEVER;
-}
-
-int bind_fd(const struct fs *fs)
-{
-	return fs->bind.vigil ? vigil_fd(fs->bind.vigil) : -1;
 }
 
 static bool nothing_held(void *arg, const struct holding *h)
@@ -394,12 +400,12 @@ static int set_one_name(struct fs *fs, struct holding *h, enum bind_to to)
 static int may_set(struct fs *fs, const uint64_t *calls, size_t count, enum bind_to to)
 {
 	if (to != BIND_SESSION)
-		return to == BIND_DEFAULT && fs->options.bind_session ? start_vigil(&fs->bind) : 0;
+		return to == BIND_DEFAULT && fs->options.bind_session ? start_vigil(fs) : 0;
 	if (fs->bind.trouble)
 		return EOPNOTSUPP;
 	if (!has_session(&fs->bind, calls, count))
 		return ESRCH;
-	return start_vigil(&fs->bind);
+	return start_vigil(fs);
 }
 
 int bind_set(struct fs *fs, uint64_t ino, const struct message *info, uint32_t uid, enum bind_to to)
@@ -436,7 +442,7 @@ int bind_start(struct fs *fs, const char **why)
 		*why = b->trouble;
 		return -1;
 	}
-	err = fs->options.bind_session ? start_vigil(b) : 0;
+	err = fs->options.bind_session ? start_vigil(fs) : 0;
 	if (err) {
 		*why = strerror(err);
 		return -1;

@@ -55,8 +55,6 @@ void bind_stop(struct fs *fs);
 /* Before every turn's calls of the core; and when it is to turn next at the latest. */
 void bind_turn(struct fs *fs);
 int64_t bind_deadline(const struct fs *fs);
-/* To poll; -1: nothing. */
-int bind_fd(const struct fs *fs);
 
 /* A request is about to be submitted. False: no memory. */
 bool bind_asks(struct fs *fs, struct asked *a, const struct message *m);

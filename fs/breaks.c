@@ -27,13 +27,17 @@ struct breaking {
 
 int breaks_start(struct fs *fs, const char **why)
 {
+	int err;
+
 	if (!fs->options.onloss_kill)
 		return 0;
 	fs->breaks.fence = fence_new(fs->options.mountpoint);
-	if (fs->breaks.fence)
-		return 0;
-	*why = strerror(errno);
-	return -1;
+	if (!fs->breaks.fence)
+		err = -errno;
+	else
+		err = wakes_add(&fs->wakes, fence_fd(fs->breaks.fence), WAKE_THREAD);
+	*why = strerror(-err);
+	return err ? -1 : 0;
 }
 
 static void drop(struct fs *fs, struct breaking *b)
@@ -52,11 +56,6 @@ void breaks_stop(struct fs *fs)
 		drop(fs, fs->breaks.list);
 	fence_free(fs->breaks.fence);
 	fs->breaks.fence = NULL;
-}
-
-int breaks_fd(const struct fs *fs)
-{
-	return fs->breaks.fence ? fence_fd(fs->breaks.fence) : -1;
 }
 
 /* ---- It begins ---- */
@@ -192,7 +191,7 @@ void breaks_turn(struct fs *fs)
 	if (!fs->breaks.fence && !fs->breaks.list)
 		return;
 	now_ns = loop_now().boot_ns;
-	if (fs->breaks.fence)
+	if (fs->breaks.fence && fs->threads_stir)
 		end_pass(fs, now_ns); /* be it of one that is done already */
 	drop_done(fs);
 	if (fs->breaks.fence && !fs->breaks.looking)

@@ -37,7 +37,5 @@ void breaks_stop(struct fs *fs);
 /* After every turn of the loop, once the answers are out; and when it is to turn next at the latest. */
 void breaks_turn(struct fs *fs);
 int64_t breaks_deadline(const struct fs *fs);
-/* To poll; -1: nothing. */
-int breaks_fd(const struct fs *fs);
 
 #endif

@@ -111,6 +111,7 @@ void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (control_release(req, ino, fi))
 		return;
+	fs->unawaited = true;
 	node_close(fs->node, fi->fh, loop_now());
 	fuse_reply_err(req, 0);
 }

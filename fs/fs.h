@@ -5,7 +5,7 @@
  *	main.c      from the command line to a mount that serves, and back to the shell
  *	options.c   the command line; helper.c: when mount(8) calls
  *	mountpoint.c  the place, and what may be in the way there
- *	serve.c     the loop: kernel, masters, time
+ *	serve.c     the loop: kernel, masters, time; wakes.c: it waits for them
  *	requests.c  what is agreed with the kernel, and the table of its requests, which are in
  *	            names.c, files.c, locks.c and xattrs.c
  *	caller.c    who asks
@@ -43,6 +43,7 @@
 #include "fs/onloss.h"
 #include "fs/options.h"
 #include "fs/told.h"
+#include "fs/wakes.h"
 #include "fs/xattr_text.h"
 #include "lockcore/node.h"
 #include "transport/endpoint.h"
@@ -62,9 +63,19 @@ struct stale_open {
 #define FS_STALE_OPENS 64	  /* remembered; the oldest give way */
 #define FS_STALE_NS    NS_PER_SEC /* how soon the second try comes at the latest */
 
+/* What wakes the loop. */
+enum wake {
+	WAKE_KERNEL,
+	WAKE_TIMER,
+	WAKE_SIGNAL,
+	WAKE_THREAD,  /* one of ours has something to say */
+	WAKE_MASTERS, /* the endpoints', and their numbers */
+};
+
 struct fs {
 	struct options options;
 	struct loop loop;
+	struct wakes wakes;
 	struct wire *wire;
 	struct endpoint *endpoints[NODE_MASTERS_MAX];
 	struct node *node;
@@ -81,6 +92,10 @@ struct fs {
 	size_t watching;       /* readers of changes, and opens that will be */
 	int64_t lease_told_ns; /* what node_belief_end said when readers were told last */
 	bool readers_stir;     /* one of them may have something to read, or a signal */
+	bool unawaited;	   /* the request at hand is one whose maker goes on without an answer */
+	bool crowded;	   /* more requests came than one at a time, when we looked last */
+	unsigned taken;	   /* requests, of which now and then one is followed by such a look */
+	bool threads_stir; /* one of onloss, bind and breaks has something to say */
 	bool mounted;
 	bool ready;		/* the kernel has said INIT and agreed */
 	char refused[160];	/* why the kernel will not do, from INIT */

@@ -134,6 +134,8 @@ static int connect_masters(struct fs *fs)
 
 	for (size_t i = 0; i < fs->options.master_count; i++)
 		if (endpoint_new_client(&fs->endpoints[i]) < 0 ||
+		    wakes_add(&fs->wakes, endpoint_fd(fs->endpoints[i]),
+			      WAKE_MASTERS + (uint32_t)i) < 0 ||
 		    endpoint_dial(fs->endpoints[i], fs->options.masters[i], why, sizeof(why)) < 0)
 			return cannot(fs->options.mountpoint, why);
 	return 0;
@@ -166,7 +168,7 @@ static int make_node(struct fs *fs)
 
 static int mount_session(struct fs *fs)
 {
-	int fd, status = mountpoint_clear(fs->options.mountpoint);
+	int fd, err, status = mountpoint_clear(fs->options.mountpoint);
 
 	if (status)
 		return status;
@@ -177,6 +179,9 @@ static int mount_session(struct fs *fs)
 	fd = fuse_session_fd(fs->session);
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return cannot(fs->options.mountpoint, strerror(errno));
+	err = wakes_add(&fs->wakes, fd, WAKE_KERNEL);
+	if (err)
+		return cannot(fs->options.mountpoint, strerror(-err));
 	return fs_serve_until_ready(fs);
 }
 
@@ -231,13 +236,26 @@ static void look_at_root(struct fs *fs)
 		free(a);
 }
 
+static int start_loop(struct fs *fs)
+{
+	int err = loop_init(&fs->loop);
+
+	if (!err)
+		err = wakes_init(&fs->wakes);
+	if (!err)
+		err = wakes_add(&fs->wakes, fs->loop.timer_fd, WAKE_TIMER);
+	if (!err)
+		err = wakes_add(&fs->wakes, fs->loop.signal_fd, WAKE_SIGNAL);
+	return err ? cannot(fs->options.mountpoint, strerror(-err)) : 0;
+}
+
 /* A session first: a mount that nobody could use is worse than none. */
 static int start(struct fs *fs)
 {
-	int status = loop_init(&fs->loop);
+	int status = start_loop(fs);
 
 	if (status)
-		return cannot(fs->options.mountpoint, strerror(-status));
+		return status;
 	status = make_node(fs);
 	if (!status)
 		status = start_bind(fs);

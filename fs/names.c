@@ -32,6 +32,7 @@ void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
 	struct fs *fs = fuse_req_userdata(req);
 
+	fs->unawaited = true;
 	dirs_forget(fs->dirs, ino, nlookup);
 	fuse_reply_none(req);
 }
@@ -40,6 +41,7 @@ void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 {
 	struct fs *fs = fuse_req_userdata(req);
 
+	fs->unawaited = true;
 	for (size_t i = 0; i < count; i++)
 		dirs_forget(fs->dirs, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);

@@ -125,7 +125,8 @@ void onloss_turn(struct fs *fs)
 
 	if (!o->fence)
 		return;
-	end_pass(fs);
+	if (fs->threads_stir)
+		end_pass(fs);
 	if (node_fence(fs->node) != o->stage)
 		enter(fs, node_fence(fs->node));
 	now = loop_now().boot_ns;
@@ -145,11 +146,6 @@ int64_t onloss_deadline(const struct fs *fs)
 	if (o->fence && o->stage == NODE_FENCE_LOST && o->patience_ns < at)
 		at = o->patience_ns;
 	return at;
-}
-
-int onloss_fd(const struct fs *fs)
-{
-	return fs->onloss.fence ? fence_fd(fs->onloss.fence) : -1;
 }
 
 /* ---- Makers ---- */
@@ -197,6 +193,7 @@ void onloss_flushed(struct fs *fs, struct asked *a)
 int onloss_start(struct fs *fs, const char **why)
 {
 	struct onloss *o = &fs->onloss;
+	int err;
 
 	if (!fs->options.onloss_kill)
 		return 0;
@@ -207,9 +204,11 @@ int onloss_start(struct fs *fs, const char **why)
 	o->makers = makers_new();
 	o->fence = o->makers ? fence_new(fs->options.mountpoint) : NULL;
 	if (o->fence)
-		return 0;
-	*why = o->makers ? strerror(errno) : "out of memory";
-	return -1;
+		err = wakes_add(&fs->wakes, fence_fd(o->fence), WAKE_THREAD);
+	else
+		err = o->makers ? -errno : -ENOMEM;
+	*why = strerror(-err);
+	return err ? -1 : 0;
 }
 
 void onloss_stop(struct fs *fs)

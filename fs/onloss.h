@@ -42,8 +42,6 @@ void onloss_stop(struct fs *fs);
 /* After every turn of the loop; and when it is to turn next at the latest. */
 void onloss_turn(struct fs *fs);
 int64_t onloss_deadline(const struct fs *fs);
-/* To poll; -1: nothing. */
-int onloss_fd(const struct fs *fs);
 
 /* A request that makes a held name is submitted; it has succeeded, and is about to be answered. */
 void onloss_makes(struct fs *fs, struct asked *a, const struct message *m);

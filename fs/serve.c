@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,12 +13,42 @@
 /* Read from one source before the others have their turn. */
 #define BATCH_MAX 64
 
+/* Of so many requests one is followed by a look whether many ask. */
+#define CROWD_LOOK 32
+
 /* How long a mount waits for a first session where nobody answers, if timeo= does not say. */
 #define START_NS (10 * NS_PER_SEC)
 
-enum { FD_FUSE, FD_TIMER, FD_SIGNAL, FD_ONLOSS, FD_BIND, FD_BREAKS, FD_ENDPOINTS };
-
 /* ---- Inputs ---- */
+
+static void answer_programs(struct fs *fs)
+{
+	struct node_answer answer;
+
+	while (node_next_answer(fs->node, loop_now(), &answer))
+		fs_answer(fs, &answer);
+}
+
+/*
+ * May there be another request by now? Mostly not: whoever has made the last one waits for its answer
+ * and asks nothing before, and to look costs a system call. But not as much as a turn of the loop,
+ * where many ask: then there was one the last time. And of those that go to a master, as many as there
+ * are go in one packet.
+ */
+static bool may_be_more(struct fs *fs)
+{
+	return fs->unawaited || fs->crowded || node_has_unsent(fs->node) ||
+	       ++fs->taken % CROWD_LOOK == 0;
+}
+
+static void take_request(struct fs *fs)
+{
+	fs->unawaited = false;
+	fuse_session_process_buf(fs->session, &fs->buf);
+	if (fs->interrupt_count)
+		fs_pass_interrupts(fs);
+	answer_programs(fs);
+}
 
 static void take_requests(struct fs *fs)
 {
@@ -28,11 +57,15 @@ static void take_requests(struct fs *fs)
 
 		if (n == -EINTR)
 			continue;
-		if (n <= 0)
-			return; /* nothing more for now, or unmounted */
-		fuse_session_process_buf(fs->session, &fs->buf);
-		if (fs->interrupt_count)
-			fs_pass_interrupts(fs);
+		if (n <= 0) { /* nothing more for now, or unmounted */
+			fs->crowded = false;
+			return;
+		}
+		if (i > 0 && !fs->unawaited)
+			fs->crowded = true;
+		take_request(fs);
+		if (!may_be_more(fs))
+			return;
 	}
 }
 
@@ -140,15 +173,13 @@ static void report(struct fs *fs, const struct node_event *event)
 /* Returns a bit for each kind of event that came. */
 static unsigned drain(struct fs *fs)
 {
-	struct node_answer answer;
 	struct node_notice *notice;
 	struct node_event event;
 	unsigned events = 0;
 
 	bind_turn(fs);
 	node_tick(fs->node, loop_now());
-	while (node_next_answer(fs->node, loop_now(), &answer))
-		fs_answer(fs, &answer);
+	answer_programs(fs);
 	breaks_turn(fs);
 	send_packets(fs);
 	while ((notice = node_next_notice(fs->node))) {
@@ -167,6 +198,7 @@ static unsigned drain(struct fs *fs)
 	}
 	onloss_turn(fs);
 	readers_turn(fs);
+	fs->threads_stir = false; /* all have been asked */
 	return events;
 }
 
@@ -183,44 +215,41 @@ static int64_t deadline(const struct fs *fs, int64_t until_ns)
 	return at < until_ns ? at : until_ns;
 }
 
+static void take_wake(struct fs *fs, uint32_t wake, int *sig)
+{
+	switch (wake) {
+	case WAKE_TIMER:
+		loop_timer_seen(&fs->loop);
+		break;
+	case WAKE_SIGNAL:
+		*sig = loop_signal(&fs->loop);
+		break;
+	case WAKE_THREAD:
+		fs->threads_stir = true;
+		break;
+	case WAKE_KERNEL:
+		take_requests(fs);
+		break;
+	default:
+		take_messages(fs, wake - WAKE_MASTERS);
+		break;
+	}
+}
+
 /*
  * One turn: waits until something is to do, at most until the moment given, and does it. *sig is a
  * signal that came. Returns the events' bits.
  */
 static unsigned turn(struct fs *fs, int64_t until_ns, int *sig)
 {
-	struct pollfd fds[FD_ENDPOINTS + NODE_MASTERS_MAX];
-	size_t count = FD_ENDPOINTS + fs->options.master_count;
-	unsigned events;
+	uint32_t wakes[WAKES_MAX];
+	size_t count;
 
-	fds[FD_FUSE] = (struct pollfd){
-		.fd = fs->mounted ? fuse_session_fd(fs->session) : -1,
-		.events = POLLIN,
-	};
-	fds[FD_TIMER] = (struct pollfd){.fd = fs->loop.timer_fd, .events = POLLIN};
-	fds[FD_SIGNAL] = (struct pollfd){.fd = fs->loop.signal_fd, .events = POLLIN};
-	fds[FD_ONLOSS] = (struct pollfd){.fd = onloss_fd(fs), .events = POLLIN};
-	fds[FD_BIND] = (struct pollfd){.fd = bind_fd(fs), .events = POLLIN};
-	fds[FD_BREAKS] = (struct pollfd){.fd = breaks_fd(fs), .events = POLLIN};
-	for (size_t i = 0; i < fs->options.master_count; i++)
-		fds[FD_ENDPOINTS + i] = (struct pollfd){
-			.fd = fs->endpoints[i] ? endpoint_fd(fs->endpoints[i]) : -1,
-			.events = POLLIN,
-		};
 	loop_arm(&fs->loop, deadline(fs, until_ns));
-	if (poll(fds, count, -1) < 0)
-		return 0; /* EINTR: nothing but a debugger's doing */
-	if (fds[FD_TIMER].revents)
-		loop_timer_seen(&fs->loop);
-	if (fds[FD_SIGNAL].revents)
-		*sig = loop_signal(&fs->loop);
-	for (size_t i = 0; i < fs->options.master_count; i++)
-		if (fds[FD_ENDPOINTS + i].revents)
-			take_messages(fs, i);
-	if (fds[FD_FUSE].revents)
-		take_requests(fs);
-	events = drain(fs);
-	return events;
+	count = wakes_wait(&fs->wakes, wakes);
+	for (size_t i = 0; i < count; i++)
+		take_wake(fs, wakes[i], sig);
+	return drain(fs);
 }
 
 static int64_t start_ns(const struct fs *fs)

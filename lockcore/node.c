@@ -30,7 +30,10 @@ struct node *node_new(const struct node_config *config, struct moment now)
 		n->links[i].silent_at_ns =
 			i < config->masters ? now.boot_ns + NODE_SILENT_NS : MOMENT_NEVER;
 	channel_init(&n->channel);
-	return n;
+	if (node_calls_init(n))
+		return n;
+	node_free(n);
+	return NULL;
 }
 
 void node_free(struct node *n)
@@ -536,6 +539,11 @@ static bool bye_packet(struct node *n, struct moment now, size_t *master, struct
 	add_bye(n, out, n->instance);
 	n->bye_at_ns = now.boot_ns + BYE_RETRY_NS;
 	return true;
+}
+
+bool node_has_unsent(const struct node *n)
+{
+	return n->state == NODE_OPEN && n->channel.unsent;
 }
 
 bool node_next_packet(struct node *n, struct moment now, size_t *master, struct packet *out)

@@ -154,6 +154,8 @@ struct node_answer {
 
 bool node_next_answer(struct node *n, struct moment now, struct node_answer *out);
 
+/* Is there something to say to the session's master? What else is submitted now goes along. */
+bool node_has_unsent(const struct node *n);
 /* The packet borrows the node's messages until the next call: do not packet_deinit it. */
 bool node_next_packet(struct node *n, struct moment now, size_t *master, struct packet *out);
 

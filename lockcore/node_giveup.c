@@ -137,7 +137,7 @@ void node_interrupt(struct node *n, uint64_t call, struct moment now)
 	struct call *c;
 
 	node_check_belief(n, now);
-	HASH_FIND(hh, n->calls, &call, sizeof(call), c);
+	c = call_find(n, call);
 	if (!c || c->settled)
 		return;
 	c->late = STATUS_INTERRUPTED;

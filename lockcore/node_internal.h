@@ -153,8 +153,13 @@ struct node {
 
 	struct changed_dir *changed_dirs; /* node_times.c */
 	struct channel channel;
-	struct call *calls;
+	struct call *calls; /* and keeps.call: call_find and calls_count know of it */
 	struct lock_owner *lock_owners;
+	/* Of nobody: a table that has become empty is freed, and made anew for the next request. */
+	struct {
+		struct call call;
+		struct lock_owner owner; /* of no kind of lock */
+	} keeps;
 	struct call *order;   /* not answered, in the order of submission */
 	struct call *answers; /* answered, not drained */
 	struct call *drained; /* the one lent by node_next_answer */
@@ -218,7 +223,11 @@ bool request_makes_held_name(const struct message *m);
 bool request_opens(const struct message *m);
 
 /* node_call.c */
+bool node_calls_init(struct node *n);  /* false: no memory */
 void node_calls_start(struct node *n); /* a session began, or another epoch: send what waits */
+struct call *call_find(struct node *n, uint64_t req); /* NULL: there is none */
+size_t calls_count(const struct node *n);
+size_t lock_owners_count(const struct node *n);
 void call_free(struct node *n, struct call *c);
 void call_forget(struct node *n, struct call *c); /* no reply is waited for; it is the caller's */
 /* The program gets this; the call leaves the order and waits to be drained. */

@@ -44,12 +44,10 @@ static struct lock_owner *asks_now(struct node *n, uint64_t ino, const struct ra
 
 	if (owner)
 		return owner;
-	owner = calloc(1, sizeof(*owner));
+	owner = malloc(sizeof(*owner));
 	if (!owner)
 		return NULL;
-	owner->key.ino = ino;
-	owner->key.owner = like->owner;
-	owner->key.kind = like->kind;
+	*owner = (struct lock_owner){.key = {ino, like->owner, like->kind}};
 	HASH_ADD(hh, n->lock_owners, key, sizeof(owner->key), owner);
 	if (!owner->hh.tbl) {
 		free(owner);

@@ -59,15 +59,44 @@ static void test_a_deadline_in_the_past_is_due_at_once(void **state)
 	assert_true(readable(loop->timer_fd, PATIENCE_MS));
 }
 
-static void test_an_armed_timer_can_be_put_off(void **state)
+static bool is_due(const struct loop *loop)
+{
+	return readable(loop->timer_fd, 0);
+}
+
+static void test_an_alarm_that_came_early_swallows_the_deadline(void **state)
+{
+	struct loop *loop = *state;
+	int64_t deadline = loop_now().boot_ns + NS_PER_MS;
+
+	loop_arm(loop, 1);
+	loop_arm(loop, deadline); /* put off */
+	assert_true(readable(loop->timer_fd, PATIENCE_MS));
+	loop_timer_seen(loop);
+	loop_arm(loop, deadline);
+	assert_true(readable(loop->timer_fd, PATIENCE_MS));
+	assert_true(loop_now().boot_ns >= deadline);
+}
+
+static void test_a_deadline_that_came_nearer_is_slept_through(void **state)
+{
+	struct loop *loop = *state;
+
+	loop_arm(loop, loop_now().boot_ns + 1000 * NS_PER_SEC);
+	assert_false(is_due(loop));
+	loop_arm(loop, loop_now().boot_ns + NS_PER_MS);
+	assert_true(readable(loop->timer_fd, PATIENCE_MS));
+}
+
+static void test_an_alarm_nobody_wants_comes_again(void **state)
 {
 	struct loop *loop = *state;
 
 	loop_arm(loop, 1);
-	loop_arm(loop, MOMENT_NEVER);
-	assert_false(readable(loop->timer_fd, 0));
-	loop_arm(loop, loop_now().boot_ns + NS_PER_MS);
 	assert_true(readable(loop->timer_fd, PATIENCE_MS));
+	loop_timer_seen(loop);
+	loop_arm(loop, MOMENT_NEVER);
+	assert_false(is_due(loop));
 }
 
 static void test_a_signal_is_told_once_and_kills_nobody(void **state)
@@ -102,7 +131,11 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_number_of_seconds_is_refused),
 		cmocka_unit_test_setup_teardown(test_a_deadline_in_the_past_is_due_at_once, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(test_an_armed_timer_can_be_put_off, setup,
+		cmocka_unit_test_setup_teardown(test_an_alarm_that_came_early_swallows_the_deadline,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_deadline_that_came_nearer_is_slept_through,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_an_alarm_nobody_wants_comes_again, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_signal_is_told_once_and_kills_nobody, setup,
 						teardown),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A node that ends: how long it waits for a master that may never answer. */
+/* A node that ends: how long it waits for a master that may never answer; and answers to nobody. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -91,12 +91,37 @@ static void test_node_with_a_session_leaves_unheard(void **state)
 	node_free(n);
 }
 
+/* Calls are numbered from 1; what nobody asked for must not find what only keeps the table. */
+static void test_an_answer_to_nobody_is_taken(void **state)
+{
+	struct message welcome = {
+		.kind = MESSAGE_WELCOME,
+		.stamp_ns = 100 * NS_PER_MS,
+		.lease_ns = 10 * NS_PER_SEC,
+	};
+	struct message reply = {.kind = MESSAGE_REPLY, .seq = 1};
+	struct message queued = {.kind = MESSAGE_QUEUED, .seq = 2};
+	struct packet p = {.epoch = 1, .count = 3, .messages = {&welcome, &reply, &queued}};
+	struct node_answer answer;
+	struct node *n = new_node();
+
+	p.instance = node_instance(n);
+	node_connected(n, 0, at(100));
+	assert_int_equal(packets(n, 100), 1);
+	node_receive(n, 0, &p, at(101));
+	node_interrupt(n, 0, at(102));
+	assert_false(node_next_answer(n, at(102), &answer));
+	assert_true(node_is_open(n));
+	node_free(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_node_that_met_nobody_waits_for_a_farewell),
 		cmocka_unit_test(test_node_that_was_not_answered_waits_for_long),
 		cmocka_unit_test(test_node_with_a_session_leaves_unheard),
+		cmocka_unit_test(test_an_answer_to_nobody_is_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,17 +61,13 @@ void loop_deinit(struct loop *loop)
 
 void loop_arm(struct loop *loop, int64_t deadline_ns)
 {
-	struct itimerspec at = {0};
+	int64_t ns = deadline_ns > 0 ? deadline_ns : 1; /* zero would switch the timer off */
+	const struct itimerspec at = {
+		.it_value = {.tv_sec = ns / NS_PER_SEC, .tv_nsec = ns % NS_PER_SEC},
+	};
 
-	if (deadline_ns == loop->armed_ns)
+	if (deadline_ns >= loop->armed_ns)
 		return;
-	if (deadline_ns != MOMENT_NEVER) {
-		/* Zero would switch the timer off. */
-		int64_t ns = deadline_ns > 0 ? deadline_ns : 1;
-
-		at.it_value.tv_sec = ns / NS_PER_SEC;
-		at.it_value.tv_nsec = ns % NS_PER_SEC;
-	}
 	timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 	loop->armed_ns = deadline_ns;
 }

@@ -19,9 +19,9 @@
 #include "lockcore/moment.h"
 
 struct loop {
-	int timer_fd;  /* readable when the deadline has passed */
-	int signal_fd; /* readable when SIGTERM, SIGINT or SIGHUP has come */
-	int64_t armed_ns;
+	int timer_fd;	  /* readable when the deadline has passed, and now and then before */
+	int signal_fd;	  /* readable when SIGTERM, SIGINT or SIGHUP has come */
+	int64_t armed_ns; /* what the timer is set for; MOMENT_NEVER: nothing */
 };
 
 struct moment loop_now(void);
@@ -33,10 +33,14 @@ struct moment loop_now(void);
 int loop_init(struct loop *loop);
 void loop_deinit(struct loop *loop);
 
-/* CLOCK_BOOTTIME, ns; MOMENT_NEVER: not at all; in the past: at once. Costs nothing if it is
- * unchanged. */
+/*
+ * CLOCK_BOOTTIME, ns; MOMENT_NEVER: not at all; in the past: at once. To be called before every wait:
+ * a timer that is set for earlier stays so, and is set anew once it has come. Deadlines that are
+ * mostly put off, as with every request, so cost a system call each time that the first has passed,
+ * instead of each time that one changes.
+ */
 void loop_arm(struct loop *loop, int64_t deadline_ns);
-/* The timer has been seen; the next loop_arm sets it anew. */
+/* The timer has been seen; the next loop_arm sets it anew. The deadline may be later than this. */
 void loop_timer_seen(struct loop *loop);
 /* The number of a signal that has come, 0: none. */
 int loop_signal(struct loop *loop);

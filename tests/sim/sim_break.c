@@ -100,7 +100,7 @@ void break_answered(struct sim *s, const struct request *r)
 	for (size_t i = 0; i < s->config.nodes; i++) {
 		const struct node *n = s->nodes[i].node;
 
-		if (n && !n->lock_owners && check_believes(s, i, node_instance(n)) &&
+		if (n && !lock_owners_count(n) && check_believes(s, i, node_instance(n)) &&
 		    has_lock(n, token))
 			sim_fail(s, "I1: token %" PRIx64 " is broken and node %zu believes in it",
 				 token, i);

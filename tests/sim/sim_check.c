@@ -482,7 +482,7 @@ void check_end(struct sim *s)
 				 s->nodes[i].requests->call, i);
 		if (!node_is_open(n) && !(s->config.faults & FAULT_TWIN))
 			sim_fail(s, "I8: node %zu has no session", i);
-		if (n->channel.count || n->calls)
+		if (n->channel.count || calls_count(n))
 			sim_fail(s, "I8: node %zu still has something to say", i);
 		count_node(n, &sum);
 		if (node_is_open(n))
